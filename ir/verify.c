@@ -1,0 +1,170 @@
+/* adze's own verifier, after MLIR's: what IRDL cannot say. Unknown attributes, kinds, symbols and
+ * element types of every operation of ours, optional operands that are not optional, and types that
+ * are not complete. */
+#include "ir/ir.h"
+
+#include <mlir-c/BuiltinAttributes.h>
+#include <mlir-c/BuiltinTypes.h>
+
+#include <string.h>
+
+static const char *const unary_kinds[] = {
+#define UNARY(kind, params, meaning) #kind,
+#define BINARY(kind, result)
+#include "ir/kinds.def"
+#undef UNARY
+#undef BINARY
+};
+static const int unary_params[] = {
+#define UNARY(kind, params, meaning) params,
+#define BINARY(kind, result)
+#include "ir/kinds.def"
+#undef UNARY
+#undef BINARY
+};
+static const char *const binary_kinds[] = {
+#define UNARY(kind, params, meaning)
+#define BINARY(kind, result) #kind,
+#include "ir/kinds.def"
+#undef UNARY
+#undef BINARY
+};
+
+/* String attributes with a closed set of values. */
+static const struct {
+    adze_op op;
+    const char *attr, *values; /* space-separated, with a space at both ends */
+} closed[] = {
+    {ADZE_OP_reduce, "kind",
+     " sum mean max min prod l1 l2 log_sum log_sum_exp sum_square "},
+    {ADZE_OP_arg_reduce, "kind", " max min "},
+    {ADZE_OP_cumulate, "kind", " sum prod "},
+    {ADZE_OP_pool, "kind", " max average lp "},
+    {ADZE_OP_pad, "mode", " constant reflect edge wrap "},
+    {ADZE_OP_scatter_elements, "reduction", " none add mul max min "},
+    {ADZE_OP_scatter_nd, "reduction", " none add mul max min "},
+    {ADZE_OP_resize, "mode", " nearest linear cubic "},
+    {ADZE_OP_grid_sample, "mode", " nearest linear cubic "},
+    {ADZE_OP_rnn, "direction", " forward reverse bidirectional "},
+    {ADZE_OP_gru, "direction", " forward reverse bidirectional "},
+    {ADZE_OP_lstm, "direction", " forward reverse bidirectional "},
+};
+
+typedef struct state {
+    adze_context *ctx;
+    MlirModule module;
+    bool ok;
+} state;
+
+static void fail(state *s, MlirOperation op, const char *what, const char *name) {
+    MlirStringRef full = mlirIdentifierStr(mlirOperationGetName(op));
+    adze_error(&s->ctx->diags, adze_node(s->ctx, op), "%.*s: %s '%s'", (int)full.length, full.data,
+               what, name);
+    s->ok = false;
+}
+
+static int index_of(const char *name, const char *const *names, size_t n) {
+    for (size_t i = 0; name && i < n; i++)
+        if (!strcmp(names[i], name))
+            return (int)i;
+    return -1;
+}
+
+static void check_attributes(state *s, MlirOperation op, const adze_op_info *info) {
+    for (intptr_t i = 0; i < mlirOperationGetNumAttributes(op); i++) {
+        MlirStringRef name = mlirIdentifierStr(mlirOperationGetAttribute(op, i).name);
+        bool known = name.length > 5 && !memcmp(name.data, "adze.", 5);
+        for (int j = 0; j < info->n_attrs && !known; j++)
+            known = strlen(info->attrs[j].name) == name.length &&
+                    !memcmp(info->attrs[j].name, name.data, name.length);
+        if (!known)
+            fail(s, op, "unknown attribute",
+                 adze_arena_strndup(s->ctx->arena, name.data, name.length));
+    }
+    for (int j = 0; j < info->n_attrs; j++) {
+        MlirAttribute a = adze_get(op, info->attrs[j].name);
+        const char *kind = info->attrs[j].kind;
+        if (mlirAttributeIsNull(a)) /* MLIR has said so already */
+            continue;
+        if ((!strcmp(kind, "bool") && !mlirAttributeIsABool(a)) ||
+            (!strcmp(kind, "i64s") && !mlirAttributeIsADenseI64Array(a)) ||
+            (!strcmp(kind, "f64s") && !mlirAttributeIsADenseF64Array(a)) ||
+            (!strcmp(kind, "dense") && !mlirAttributeIsADenseElements(a)))
+            fail(s, op, "ill-typed attribute", info->attrs[j].name);
+    }
+}
+
+static void check_symbol(state *s, MlirOperation op, const char *attr, const char *kind) {
+    const char *name = adze_get_str(s->ctx, op, attr);
+    if (name && mlirOperationIsNull(adze_symbol(s->module, kind, name)))
+        fail(s, op, "no such symbol", name);
+}
+
+static void check_values(state *s, MlirOperation op, adze_op which, const adze_op_info *info) {
+    for (int i = 0; i < info->n_operands; i++)
+        if (!info->optional[i] && adze_is_none(mlirOperationGetOperand(op, i)))
+            fail(s, op, "operand is missing:", info->operands[i]);
+    if (which == ADZE_OP_none || which == ADZE_OP_requantize)
+        return;
+    for (int i = 0; i < info->n_results; i++) {
+        MlirType type = mlirValueGetType(mlirOperationGetResult(op, i));
+        adze_shape shape;
+        if (mlirTypeEqual(type, s->ctx->none_type))
+            continue;
+        if (!adze_shape_of(s->ctx, type, &shape) || shape.dtype == ADZE_NO_DTYPE) {
+            fail(s, op, "result's type is not a ranked tensor of a known element type:",
+                 info->results[i]);
+            continue;
+        }
+        for (int d = 0; d < shape.rank; d++)
+            if (shape.dims[d] < 0 &&
+                (!shape.symbols[d] ||
+                 mlirOperationIsNull(adze_symbol(s->module, "adze.dim", shape.symbols[d]))))
+                fail(s, op, "an unknown extent names no adze.dim:", info->results[i]);
+    }
+}
+
+static void check(MlirOperation op, void *user) {
+    state *s = user;
+    adze_op which = adze_op_of(s->ctx, op);
+    if (which == ADZE_OP_NONE_OF_OURS)
+        return;
+    const adze_op_info *info = adze_op_info_of(s->ctx, which);
+    check_attributes(s, op, info);
+    check_values(s, op, which, info);
+    const char *kind = adze_get_str(s->ctx, op, "kind");
+    if (which == ADZE_OP_unary) {
+        int k = index_of(kind, unary_kinds, ADZE_COUNT(unary_kinds));
+        if (k < 0)
+            fail(s, op, "unknown kind", kind ? kind : "");
+        else if (adze_get_f64s(op, "params", 0, NULL) != unary_params[k])
+            fail(s, op, "wrong number of params for", kind);
+    }
+    if (which == ADZE_OP_binary && index_of(kind, binary_kinds, ADZE_COUNT(binary_kinds)) < 0)
+        fail(s, op, "unknown kind", kind ? kind : "");
+    for (size_t i = 0; i < ADZE_COUNT(closed); i++) {
+        if (closed[i].op != which)
+            continue;
+        const char *value = adze_get_str(s->ctx, op, closed[i].attr);
+        if (!value || strchr(value, ' ') ||
+            !strstr(closed[i].values, adze_arena_printf(s->ctx->arena, " %s ", value)))
+            fail(s, op, adze_arena_printf(s->ctx->arena, "%s is not known:", closed[i].attr),
+                 value ? value : "");
+    }
+    if (which == ADZE_OP_get_weight)
+        check_symbol(s, op, "weight", "adze.weight");
+    if (which == ADZE_OP_state_read || which == ADZE_OP_state_write || which == ADZE_OP_state_append)
+        check_symbol(s, op, "state", "adze.state");
+}
+
+bool adze_module_verify(adze_context *ctx, MlirModule module) {
+    MlirOperation root = mlirModuleGetOperation(module);
+    if (!mlirOperationVerify(root)) {
+        if (!ctx->diags.count)
+            adze_error(&ctx->diags, NULL, "MLIR's verifier refuses the module");
+        return false;
+    }
+    state s = {ctx, module, true};
+    adze_walk(root, check, &s);
+    return s.ok;
+}
