@@ -1,0 +1,111 @@
+/* Level 2 -> level 3: the loops of one kernel.
+ *
+ *   kernel (L2):  to_tensor ─► op ─► op ─► materialize_in_destination
+ *
+ * A kernel's roots are the values it materialises. A root whose operation can be *read* at an index
+ * (elementwise, movement, contraction, window, reduction: a row of the read table) becomes one nest of
+ * loops over its elements, tiled by the schedule; the nest's body reads the root, which reads its
+ * operands, which read theirs, down to loads from the kernel's arguments. So producers and epilogues
+ * are fused by construction and nothing between is stored. Operations that must see whole rows
+ * (softmax, norm, LSTM, TopK ...) have a generator of their own, in the generator table; it reads its
+ * operands the same way and stores where adze_gen_destination says. */
+#ifndef ADZE_CODEGEN_GEN_H
+#define ADZE_CODEGEN_GEN_H
+
+#include "ir/scalar.h"
+
+typedef struct adze_gen {
+    adze_context *ctx;
+    MlirModule module;
+    MlirOperation kernel; /* the L2 function being lowered */
+    adze_builder b;       /* where the next L3 operation goes */
+    struct adze_gen_map *map;
+} adze_gen;
+
+/* ---- index arithmetic (type index; constants fold as they are built) ---- */
+
+MlirValue adze_index(adze_gen *g, int64_t value);
+bool adze_index_known(MlirValue index, int64_t *value); /* a constant? */
+MlirValue adze_index_add(adze_gen *g, MlirValue a, MlirValue b);
+MlirValue adze_index_sub(adze_gen *g, MlirValue a, MlirValue b);
+MlirValue adze_index_mul(adze_gen *g, MlirValue a, MlirValue b);
+MlirValue adze_index_div(adze_gen *g, MlirValue a, MlirValue b); /* both non-negative */
+MlirValue adze_index_rem(adze_gen *g, MlirValue a, MlirValue b);
+MlirValue adze_index_min(adze_gen *g, MlirValue a, MlirValue b);
+MlirValue adze_index_max(adze_gen *g, MlirValue a, MlirValue b);
+/* predicate: eq ne lt le gt ge (signed); result i1 */
+MlirValue adze_index_cmp(adze_gen *g, const char *predicate, MlirValue a, MlirValue b);
+/* An integer scalar of the model (say, an element of `indices`) as an index, and back. */
+MlirValue adze_index_from(adze_gen *g, adze_scalar x);
+adze_scalar adze_index_to(adze_gen *g, MlirValue index, adze_dtype dtype);
+
+/* ---- structured control flow ---- */
+
+/* scf.for over [low, high) by step; `name` names the induction variable, carried[i] (and names[i]) are
+ * values carried around. Building continues inside until adze_for_end, which takes the values to carry
+ * on and gives the results in `results` (may be NULL when none). */
+enum { ADZE_MAX_CARRIED = 8 };
+typedef struct adze_for {
+    MlirValue iv, carried[ADZE_MAX_CARRIED];
+    MlirOperation op;
+    adze_builder outer;
+    int n;
+} adze_for;
+adze_for adze_for_begin(adze_gen *g, const char *name, MlirValue low, MlirValue high, MlirValue step,
+                        int n, const MlirValue *init, const char *const *names);
+void adze_for_end(adze_gen *g, adze_for *loop, const MlirValue *carried, MlirValue *results);
+
+/* scf.if with results of the given types (n may be 0). After begin: the then branch; adze_if_else moves
+ * to the other; adze_if_end closes and gives the results. n > 0 needs both branches. */
+typedef struct adze_if {
+    MlirOperation op;
+    adze_builder outer;
+    int n;
+} adze_if;
+adze_if adze_if_begin(adze_gen *g, MlirValue condition, int n, const MlirType *types);
+void adze_if_else(adze_gen *g, adze_if *branch, const MlirValue *then_results);
+void adze_if_end(adze_gen *g, adze_if *branch, const MlirValue *last_results, MlirValue *results);
+
+/* ---- values ---- */
+
+/* The scalar at `index` (one index value per axis) of an L2 tensor: a load, a constant, or the
+ * computation of the operation that defines it. False with a diagnostic when it cannot be read. */
+bool adze_read(adze_gen *g, MlirValue tensor, const MlirValue *index, adze_scalar *out);
+/* Where a result of a generator's operation is to be stored: the kernel's memref; null when unused. */
+MlirValue adze_gen_destination(adze_gen *g, MlirValue result);
+void adze_store(adze_gen *g, adze_scalar x, MlirValue memref, const MlirValue *index);
+adze_scalar adze_load(adze_gen *g, MlirValue memref, const MlirValue *index);
+/* A local array of the kernel (small: counted against the stack). */
+MlirValue adze_local(adze_gen *g, const char *name, adze_dtype dtype, int rank, const int64_t *dims);
+/* Extent `axis` of a tensor or memref: a constant, or the bounded dimension's value. */
+MlirValue adze_extent(adze_gen *g, MlirValue value, int axis);
+
+/* Loops over the given extents (names: n0.. or by `names`); indices in `index`. Nested fors without
+ * carried values; close with adze_nest_end. */
+typedef struct adze_nest {
+    adze_for loops[ADZE_MAX_RANK];
+    int n;
+} adze_nest;
+adze_nest adze_nest_begin(adze_gen *g, int n, const MlirValue *extents, const char *const *names,
+                          MlirValue *index);
+void adze_nest_end(adze_gen *g, adze_nest *nest);
+
+/* ---- the two tables (gen_table.c) ---- */
+
+/* Computes op's result `which` at an index. */
+typedef bool adze_reader(adze_gen *g, MlirOperation op, int which, const MlirValue *index,
+                         adze_scalar *out);
+/* Stores all of op's results. */
+typedef bool adze_generator(adze_gen *g, MlirOperation op);
+
+typedef struct adze_gen_row {
+    const char *op; /* full name */
+    adze_reader *read;
+    adze_generator *generate; /* NULL: the default nest over `read` */
+} adze_gen_row;
+const adze_gen_row *adze_gen_row_of(MlirOperation op); /* NULL: none */
+
+/* Lowers every kernel of a level-2 module in place: the pass "loops". */
+bool adze_codegen_loops(adze_context *ctx, MlirModule module);
+
+#endif
