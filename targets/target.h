@@ -95,7 +95,7 @@ typedef struct {
  *   f32          a scalar: [suif] and bits, `bf16`, or `index` (size_t), `void`
  *   f32x8        a vector of 8;  b1x8: a mask of 8
  *   f32xN        a vector of as many as the machine has (SVE, RVV)
- *   f32*         a pointer to const elements;  f32& a pointer to elements that are written
+ *   f32*         a pointer to const elements;  f32! a pointer to elements that are written
  *   #            an integer literal
  * Integers say their sign (`s8`, `u8`), since instructions do. */
 typedef struct {
@@ -103,7 +103,7 @@ typedef struct {
     char base;            /* 'f' 's' 'u' 'b', 'h' for bf16, 'n' index, '#' literal, 'v' void */
     unsigned bits;        /* of one element; 0 for index, literal, void */
     unsigned lanes;       /* 1: scalar; 0: scalable */
-    char pointer;         /* 0, '*' read, '&' written */
+    char pointer;         /* 0, '*' read, '!' written */
 } adze_value_type;
 
 /* How C spells a vector or mask type of this target: f32x8 → __m256, from <immintrin.h>. */
@@ -118,7 +118,7 @@ typedef struct {
  * template parenthesises where it must), $T is the C spelling of the row's type, $vl the active
  * element count of a scalable vector, $pg its governing predicate, $$ a dollar sign. */
 typedef struct {
-    const char *name;         /* "vector.fma", "dot4", … : targets/README.md has the vocabulary */
+    const char *name;         /* "vector.fma", "dot4.us", … : targets/README.md has the vocabulary */
     adze_value_type type;     /* the row's key together with the name */
     adze_value_type result;
     const adze_value_type *operands;
@@ -142,15 +142,24 @@ typedef struct {
     const char *size_tool, *nm_tool, *objdump_tool, *objcopy_tool;
 } adze_compiler;
 
-/* How to run what was built. In argv, {exe} stands for the program and {boards} for the folder
- * with the board files; extra words for the program go after it only where `takes_args`. */
+/* How to run what was built. In every argv, {exe} stands for the program and {boards} for the folder
+ * with the board files; extra words for the program go after it only where `takes_args`.
+ * Variants run the same program otherwise, such as with another vector length. */
+typedef struct {
+    const char *name;        /* "vl128" */
+    const char *const *argv; /* `argc` words and a NULL */
+    size_t argc;
+} adze_run_variant;
+
 typedef struct {
     adze_run_kind kind;
     const char *const *argv; /* `argc` words and a NULL; argc is 0 for ADZE_RUN_NONE */
     size_t argc;
     const char *const *count_argv; /* the same, with exact and repeatable instruction counts */
     size_t count_argc;             /* 0: no such way */
-    const char *reason;            /* why not, for ADZE_RUN_NONE */
+    const adze_run_variant *variants;
+    size_t variant_count;
+    const char *reason; /* why not, for ADZE_RUN_NONE */
     bool takes_args;
 } adze_run;
 
@@ -249,6 +258,13 @@ bool adze_target_list(const char *dir, char ***names, size_t *count, char err[AD
  * there. With type NULL: the first row of that name. */
 const adze_instruction *adze_target_instruction(const adze_target *, const char *name,
                                                 const char *type);
+
+/* The row's C with its operands put in: `args[i]` for $i, `vl` for $vl, `pg` for $pg (either may
+ * be NULL where the row does not use it). Returns a string to be freed with free(), or NULL where
+ * the template asks for something that was not given. */
+char *adze_target_instruction_c(const adze_target *, const adze_instruction *,
+                                const char *const *args, size_t arg_count, const char *vl,
+                                const char *pg);
 
 /* The C spelling of a vector type, or NULL. */
 const adze_vector_type *adze_target_vector_type(const adze_target *, const char *type);

@@ -1,0 +1,100 @@
+/* internal.h — what the loader's files share: an arena, the draft that XML is applied to, errors.
+ * Not for use outside targets/. */
+#ifndef ADZE_TARGET_INTERNAL_H
+#define ADZE_TARGET_INTERNAL_H
+
+#include "target.h"
+
+#include <libxml/tree.h>
+#include <stdarg.h>
+
+/* ---- arena: everything that one target owns ---- */
+
+typedef struct arena_block arena_block;
+typedef struct {
+    arena_block *blocks;
+} arena;
+
+/* Zeroed memory that lives until adze_target_arena_free; NULL when memory ran out. */
+void *adze_target_alloc(arena *, size_t bytes);
+char *adze_target_strndup(arena *, const char *, size_t length);
+char *adze_target_strdup(arena *, const char *); /* NULL stays NULL */
+char *adze_target_printf(arena *, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void adze_target_arena_free(arena *);
+
+/* A copy of `items` (`count` of `bytes` each) with one zeroed item more. */
+void *adze_target_grow(arena *, const void *items, size_t count, size_t bytes);
+
+/* ---- growable text, for generated files ---- */
+
+typedef struct {
+    char *data; /* zero-terminated; malloc'ed */
+    size_t length, capacity;
+    bool failed;
+} text;
+
+void adze_target_text(text *, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* ---- draft: a target while the files that it extends are applied to it ---- */
+
+typedef struct {
+    const char *cc, *link, *tools;
+    const char *arch; /* instead of the draft's, or NULL */
+    const char *cflags, *ldflags;
+} draft_compiler;
+
+typedef struct {
+    arena arena;
+    adze_target t;
+    const char *language, *arch, *code, *link, *libs;
+    draft_compiler *compilers;
+    size_t compiler_count;
+    char *err;        /* of ADZE_TARGET_ERR bytes */
+    const char *file; /* being read, for errors */
+} draft;
+
+/* Writes "file:line: …" and returns false, so that callers can return it. */
+bool adze_target_fail(draft *, const xmlNode *, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* Reads `path` and checks it against dir/target.rng; NULL with the draft's err set. */
+xmlDoc *adze_target_read_xml(draft *, const char *dir, const char *path);
+
+/* Applies a validated <target> to the draft: later facts replace earlier ones. */
+bool adze_target_apply(draft *, const xmlNode *target);
+
+/* Loads the named file and all that it extends into an empty draft. */
+bool adze_target_load_draft(draft *, const char *dir, const char *name);
+
+/* The same for a name that may have features added: "x86-64-v4+avx512vnni". */
+bool adze_target_load_named(draft *, const char *dir, const char *name);
+
+/* Composes flags, drops rows that cannot be used, checks what the schema cannot, and moves the
+ * draft into a target of its own. On failure frees the draft and returns NULL. */
+adze_target *adze_target_finish(draft *);
+
+bool adze_target_add_feature(draft *, const adze_cpu_feature *);
+bool adze_target_find_feature(const draft *, const char *name);
+
+/* Adds to `out` every cpu feature that any XML file in `dir` describes for `arch`. */
+bool adze_target_all_features(draft *out, const char *dir, const char *arch);
+
+/* Resolves "native": picks the base and its features. */
+bool adze_target_load_native(draft *, const char *dir);
+
+/* ---- small readers ---- */
+
+/* "4M", "0x1000", "12" → bytes; false on overflow or other text. */
+bool adze_target_parse_bytes(const char *, uint64_t *);
+bool adze_target_parse_type(arena *, const char *spelling, adze_value_type *);
+
+/* An attribute's or element's text with blanks collapsed, owned by the arena; NULL when absent. */
+char *adze_target_attr(arena *, const xmlNode *, const char *name);
+char *adze_target_content(arena *, const xmlNode *);
+const xmlNode *adze_target_child(const xmlNode *, const char *name);
+const xmlNode *adze_target_next(const xmlNode *, const char *name); /* sibling; NULL name: any */
+
+/* Edit distance; the nearest of `names`, or NULL when none is near. */
+const char *adze_target_nearest(const char *name, char *const *names, size_t count);
+
+#endif

@@ -1,0 +1,469 @@
+/* load.c — from a name to a target: find the file, validate, inherit, compose.
+ *
+ *   name ──► NAME.xml ──► target.rng ──► what it extends, first ──► draft ──► adze_target
+ *     "native" ──► this machine (native.c)      "BASE+feature…" ──► BASE with features added
+ */
+#define _POSIX_C_SOURCE 200809L
+#include "internal.h"
+
+#include <dirent.h>
+#include <libxml/parser.h>
+#include <libxml/relaxng.h>
+#include <libxml/xmlerror.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { DEEPEST_EXTENDS = 16 };
+
+/* Generated C and its tests rest on these two, so no target may lack them. */
+static const char language_required[] = "-std=c11 -ffp-contract=off";
+
+bool adze_target_fail(draft *d, const xmlNode *node, const char *format, ...) {
+    if (d->err && !d->err[0]) {
+        int n = 0;
+        if (d->file && node && node->line)
+            n = snprintf(d->err, ADZE_TARGET_ERR, "%s:%ld: ", d->file, xmlGetLineNo(node));
+        else if (d->file)
+            n = snprintf(d->err, ADZE_TARGET_ERR, "%s: ", d->file);
+        if (n < 0 || n >= ADZE_TARGET_ERR) n = 0;
+        va_list args;
+        va_start(args, format);
+        vsnprintf(d->err + n, (size_t)(ADZE_TARGET_ERR - n), format, args);
+        va_end(args);
+    }
+    return false;
+}
+
+/* ---- XML ---- */
+
+/* Keeps the first error: the later ones mostly follow from it. */
+static void note_error(void *context, xmlErrorPtr error) {
+    draft *d = context;
+    if (!d->err || d->err[0] || !error || !error->message) return;
+    int length = (int)strcspn(error->message, "\n");
+    snprintf(d->err, ADZE_TARGET_ERR, "%s:%d: %.*s", d->file, error->line, length, error->message);
+}
+
+/* libxml2 also prints to stderr through its generic handler unless told otherwise. */
+static void say_nothing(void *context, const char *format, ...) {
+    (void)context;
+    (void)format;
+}
+
+static bool validate(draft *d, const char *dir, xmlDoc *doc) {
+    char *path = adze_target_printf(&d->arena, "%s/target.rng", dir);
+    const char *file = d->file;
+    d->file = path;
+    xmlRelaxNGParserCtxt *parser = path ? xmlRelaxNGNewParserCtxt(path) : NULL;
+    if (parser) xmlRelaxNGSetParserStructuredErrors(parser, (xmlStructuredErrorFunc)note_error, d);
+    xmlRelaxNG *schema = parser ? xmlRelaxNGParse(parser) : NULL;
+    if (parser) xmlRelaxNGFreeParserCtxt(parser);
+    if (!schema) return adze_target_fail(d, NULL, "the schema of targets cannot be read");
+
+    d->file = file;
+    xmlRelaxNGValidCtxt *valid = xmlRelaxNGNewValidCtxt(schema);
+    bool ok = false;
+    if (valid) {
+        xmlRelaxNGSetValidStructuredErrors(valid, (xmlStructuredErrorFunc)note_error, d);
+        ok = xmlRelaxNGValidateDoc(valid, doc) == 0;
+        xmlRelaxNGFreeValidCtxt(valid);
+    }
+    xmlRelaxNGFree(schema);
+    return ok || adze_target_fail(d, NULL, "not a target as target.rng describes it");
+}
+
+/* Parses without network, entities from outside, or output. */
+static xmlDoc *parse(draft *d, const char *path) {
+    xmlParserCtxt *context = xmlNewParserCtxt();
+    if (!context) {
+        adze_target_fail(d, NULL, "out of memory");
+        return NULL;
+    }
+    xmlDoc *doc = xmlCtxtReadFile(context, path, NULL,
+                                  XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+    if (!doc) note_error(d, xmlCtxtGetLastError(context));
+    xmlFreeParserCtxt(context);
+    if (!doc) adze_target_fail(d, NULL, "cannot be read as XML");
+    return doc;
+}
+
+xmlDoc *adze_target_read_xml(draft *d, const char *dir, const char *path) {
+    xmlGenericErrorFunc old_function = xmlGenericError;
+    void *old_context = xmlGenericErrorContext;
+    xmlSetGenericErrorFunc(NULL, say_nothing);
+    d->file = adze_target_strdup(&d->arena, path);
+    xmlDoc *doc = parse(d, path);
+    if (doc && dir && !validate(d, dir, doc)) {
+        xmlFreeDoc(doc);
+        doc = NULL;
+    }
+    xmlSetGenericErrorFunc(old_context, old_function);
+    return doc;
+}
+
+/* ---- finding and inheriting ---- */
+
+static bool is_path(const char *name) {
+    size_t length = strlen(name);
+    return strchr(name, '/') || (length > 4 && !strcmp(name + length - 4, ".xml"));
+}
+
+static bool plain_name(const char *name) {
+    return *name && strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                 "0123456789._-") == strlen(name) &&
+           name[0] != '.';
+}
+
+static void unknown(draft *d, const char *dir, const char *name) {
+    char **names = NULL;
+    size_t count = 0;
+    const char *nearest = NULL;
+    if (adze_target_list(dir, &names, &count, NULL))
+        nearest = adze_target_nearest(name, names, count);
+    if (nearest)
+        adze_target_fail(d, NULL, "no target '%.100s'; did you mean '%s'?", name, nearest);
+    else
+        adze_target_fail(d, NULL, "no target '%.100s'; `adze targets` lists them", name);
+    free(names);
+}
+
+/* The file of `name`: `name` itself when it is a path, else beside `from`, else in `dir`. */
+static char *find_file(draft *d, const char *dir, const char *from, const char *name) {
+    if (is_path(name)) return adze_target_strdup(&d->arena, name);
+    if (!plain_name(name)) return NULL;
+    const char *slash = from ? strrchr(from, '/') : NULL;
+    if (slash) {
+        char *path = adze_target_printf(&d->arena, "%.*s/%s.xml", (int)(slash - from), from, name);
+        if (path && access(path, R_OK) == 0) return path;
+    } else if (from) {
+        char *path = adze_target_printf(&d->arena, "%s.xml", name);
+        if (path && access(path, R_OK) == 0) return path;
+    }
+    char *path = adze_target_printf(&d->arena, "%s/%s.xml", dir, name);
+    return path && access(path, R_OK) == 0 ? path : NULL;
+}
+
+static void free_docs(xmlDoc **docs, size_t count) {
+    for (size_t i = 0; i < count; i++) xmlFreeDoc(docs[i]);
+}
+
+bool adze_target_load_draft(draft *d, const char *dir, const char *name) {
+    xmlDoc *docs[DEEPEST_EXTENDS];
+    const char *files[DEEPEST_EXTENDS];
+    size_t count = 0;
+    const char *from = NULL, *wanted = name;
+    char *extends = NULL;
+    do {
+        const xmlNode *at = count ? xmlDocGetRootElement(docs[count - 1]) : NULL;
+        char *path = find_file(d, dir, from, wanted);
+        if (!path) {
+            if (at)
+                adze_target_fail(d, at, "extends '%.100s', which is not there", wanted);
+            else
+                unknown(d, dir, wanted);
+            free_docs(docs, count);
+            return false;
+        }
+        for (size_t i = 0; i < count; i++) {
+            if (strcmp(files[i], path)) continue;
+            adze_target_fail(d, at, "extends '%.100s', which is already in this chain: a cycle",
+                             wanted);
+            free_docs(docs, count);
+            return false;
+        }
+        if (count == DEEPEST_EXTENDS) {
+            adze_target_fail(d, at, "extends more than %d files deep", DEEPEST_EXTENDS);
+            free_docs(docs, count);
+            return false;
+        }
+        docs[count] = adze_target_read_xml(d, dir, path);
+        if (!docs[count]) {
+            free_docs(docs, count);
+            return false;
+        }
+        const xmlNode *root = xmlDocGetRootElement(docs[count]);
+        files[count++] = path;
+        char *own = adze_target_attr(&d->arena, root, "name");
+        if (!is_path(wanted) && own && strcmp(own, wanted)) {
+            adze_target_fail(d, root, "the file of '%s' names itself '%s'", wanted, own);
+            free_docs(docs, count);
+            return false;
+        }
+        from = path;
+        extends = adze_target_attr(&d->arena, root, "extends");
+        wanted = extends;
+    } while (extends);
+
+    bool ok = true;
+    for (size_t i = count; ok && i-- > 0;) {
+        d->file = files[i];
+        ok = adze_target_apply(d, xmlDocGetRootElement(docs[i]));
+    }
+    free_docs(docs, count);
+    return ok;
+}
+
+/* ---- composing ---- */
+
+static char *join(arena *a, const char *const *parts, size_t count) {
+    char *line = adze_target_strdup(a, "");
+    for (size_t i = 0; line && i < count; i++)
+        if (parts[i] && *parts[i])
+            line = adze_target_printf(a, "%s%s%s", line, *line ? " " : "", parts[i]);
+    return line;
+}
+
+static bool compose_compilers(draft *d) {
+    arena *a = &d->arena;
+    if (d->compiler_count == 0) return adze_target_fail(d, NULL, "the target names no compiler");
+    if (!d->language || strncmp(d->language, language_required, strlen(language_required)))
+        return adze_target_fail(d, NULL, "the flags' language must begin with %s",
+                                language_required);
+    adze_compiler *out = adze_target_alloc(a, d->compiler_count * sizeof *out);
+    if (!out) return adze_target_fail(d, NULL, "out of memory");
+    for (size_t i = 0; i < d->compiler_count; i++) {
+        const draft_compiler *k = &d->compilers[i];
+        const char *arch = k->arch ? k->arch : d->arch, *tools = k->tools ? k->tools : "";
+        out[i] = (adze_compiler){
+            .cc = k->cc,
+            .link = k->link,
+            .cflags = join(a, (const char *[]){d->language, arch, d->code, k->cflags}, 4),
+            .ldflags = join(a, (const char *[]){arch, d->link, k->ldflags}, 3),
+            .libs = d->libs ? d->libs : "",
+            .size_tool = adze_target_printf(a, "%ssize", tools),
+            .nm_tool = adze_target_printf(a, "%snm", tools),
+            .objdump_tool = adze_target_printf(a, "%sobjdump", tools),
+            .objcopy_tool = adze_target_printf(a, "%sobjcopy", tools),
+        };
+        if (!out[i].cflags || !out[i].ldflags || !out[i].objcopy_tool)
+            return adze_target_fail(d, NULL, "out of memory");
+    }
+    d->t.compilers = out;
+    d->t.compiler_count = d->compiler_count;
+    d->t.compiler = out[0].cc;
+    d->t.cflags = out[0].cflags;
+    d->t.ldflags = out[0].ldflags;
+    return true;
+}
+
+/* Rows whose feature the target lacks go; of two rows for one (name, type), a row that needs a
+ * feature which is there wins over one that needs none. */
+static bool keep_usable_instructions(draft *d) {
+    adze_instruction *rows =
+        adze_target_alloc(&d->arena, (d->t.instruction_count + 1) * sizeof *rows);
+    if (!rows) return adze_target_fail(d, NULL, "out of memory");
+    size_t count = 0;
+    for (size_t i = 0; i < d->t.instruction_count; i++) {
+        const adze_instruction *row = &d->t.instructions[i];
+        if (row->needs && !adze_target_find_feature(d, row->needs)) continue;
+        size_t j = 0;
+        while (j < count && (strcmp(rows[j].name, row->name) ||
+                             strcmp(rows[j].type.spelling, row->type.spelling)))
+            j++;
+        if (j == count)
+            rows[count++] = *row;
+        else if (row->needs)
+            rows[j] = *row;
+    }
+    d->t.instructions = rows;
+    d->t.instruction_count = count;
+    return true;
+}
+
+static bool check(draft *d) {
+    const adze_target *t = &d->t;
+    if (t->pointer_bits != 32 && t->pointer_bits != 64)
+        return adze_target_fail(d, NULL, "pointer-bits is %u, must be 32 or 64", t->pointer_bits);
+    if (t->max_align == 0 || (t->max_align & (t->max_align - 1)))
+        return adze_target_fail(d, NULL, "max-align is %u, must be a power of two", t->max_align);
+    if (!t->triple || !t->arch || !t->description)
+        return adze_target_fail(d, NULL, "the target lacks arch, triple or description");
+    if (t->bare) {
+        unsigned roles = 0;
+        for (size_t i = 0; i < t->region_count; i++) {
+            const adze_region *r = &t->regions[i];
+            roles |= r->roles;
+            if (t->pointer_bits == 32 && r->base + r->bytes > (uint64_t)1 << 32)
+                return adze_target_fail(d, NULL, "region %s ends beyond 32 bits", r->name);
+        }
+        for (unsigned role = ADZE_ROLE_CODE; role <= ADZE_ROLE_STACK; role <<= 1)
+            if (!(roles & role))
+                return adze_target_fail(d, NULL, "no memory region holds %s",
+                                        adze_target_role_name(role));
+        if (t->stack_bytes == 0) return adze_target_fail(d, NULL, "stack-bytes is missing");
+        if (!t->ldflags || !strstr(t->ldflags, "{script}"))
+            return adze_target_fail(d, NULL, "a bare target's link flags must name {script}");
+    }
+    return true;
+}
+
+adze_target *adze_target_finish(draft *d) {
+    adze_target *t = NULL;
+    if (compose_compilers(d) && keep_usable_instructions(d) && (d->t.hidden || check(d))) {
+        t = malloc(sizeof *t);
+        arena *kept = malloc(sizeof *kept);
+        if (t && kept) {
+            *kept = d->arena;
+            *t = d->t;
+            t->arena = kept;
+            return t;
+        }
+        free(t);
+        free(kept);
+        adze_target_fail(d, NULL, "out of memory");
+    }
+    adze_target_arena_free(&d->arena);
+    return NULL;
+}
+
+void adze_target_free(adze_target *t) {
+    if (!t) return;
+    adze_target_arena_free(t->arena);
+    free(t->arena);
+    free(t);
+}
+
+/* ---- "BASE+feature+feature" ---- */
+
+bool adze_target_all_features(draft *out, const char *dir, const char *arch) {
+    char **names = NULL;
+    size_t count = 0;
+    if (!adze_target_list(dir, &names, &count, out->err)) return false;
+    bool ok = true;
+    for (size_t i = 0; ok && i < count; i++) {
+        if (!strcmp(names[i], "native")) continue;
+        draft one = {.err = out->err};
+        ok = adze_target_load_draft(&one, dir, names[i]);
+        bool same = ok && one.t.arch && !strcmp(one.t.arch, arch);
+        for (size_t j = 0; same && ok && j < one.t.feature_count; j++)
+            ok = adze_target_add_feature(out, &one.t.features[j]);
+        adze_target_arena_free(&one.arena);
+    }
+    free(names);
+    return ok;
+}
+
+static const adze_cpu_feature *feature_named(const draft *d, const char *name, size_t length) {
+    for (size_t i = 0; i < d->t.feature_count; i++)
+        if (strlen(d->t.features[i].name) == length &&
+            !memcmp(d->t.features[i].name, name, length))
+            return &d->t.features[i];
+    return NULL;
+}
+
+static bool add_named_features(draft *d, const char *dir, const char *full_name,
+                               const char *plus) {
+    draft known = {.err = d->err};
+    bool ok = adze_target_all_features(&known, dir, d->t.arch ? d->t.arch : "");
+    while (ok && *plus == '+') {
+        const char *word = plus + 1;
+        size_t length = strcspn(word, "+");
+        const adze_cpu_feature *feature = feature_named(&known, word, length);
+        if (!feature) {
+            d->file = NULL;
+            ok = adze_target_fail(d, NULL, "target '%.100s': no known feature '%.*s'", full_name,
+                                  (int)(length < 64 ? length : 64), word);
+            break;
+        }
+        if (!adze_target_find_feature(d, feature->name)) {
+            ok = adze_target_add_feature(d, feature);
+            d->arch = join(&d->arena, (const char *[]){d->arch, feature->cflag}, 2);
+            for (size_t i = 0; i < d->compiler_count; i++)
+                if (d->compilers[i].arch)
+                    d->compilers[i].arch =
+                        join(&d->arena, (const char *[]){d->compilers[i].arch, feature->cflag}, 2);
+        }
+        plus = word + length;
+    }
+    adze_target_arena_free(&known.arena);
+    d->t.name = adze_target_strdup(&d->arena, full_name);
+    return ok;
+}
+
+bool adze_target_load_named(draft *d, const char *dir, const char *name) {
+    const char *plus = is_path(name) ? NULL : strchr(name, '+');
+    if (!plus) return adze_target_load_draft(d, dir, name);
+    char *base = adze_target_strndup(&d->arena, name, (size_t)(plus - name));
+    return base && adze_target_load_draft(d, dir, base) && add_named_features(d, dir, name, plus);
+}
+
+/* ---- the public ways in ---- */
+
+adze_target *adze_target_load(const char *dir, const char *name, char err[ADZE_TARGET_ERR]) {
+    char unused[ADZE_TARGET_ERR];
+    draft d = {.err = err ? err : unused};
+    d.err[0] = 0;
+    bool ok = strcmp(name, "native") ? adze_target_load_named(&d, dir, name)
+                                     : adze_target_load_native(&d, dir);
+    if (ok && d.t.hidden) {
+        d.file = NULL;
+        ok = adze_target_fail(&d, NULL, "'%.100s' is only there to be extended; `adze targets` "
+                                        "lists the targets", name);
+    }
+    if (!ok) {
+        adze_target_arena_free(&d.arena);
+        return NULL;
+    }
+    return adze_target_finish(&d);
+}
+
+static int by_name(const void *a, const void *b) {
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool hidden_file(draft *d, const char *path) {
+    xmlDoc *doc = adze_target_read_xml(d, NULL, path);
+    const xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
+    char *hidden = root ? adze_target_attr(&d->arena, root, "hidden") : NULL;
+    bool is_hidden = hidden && !strcmp(hidden, "yes");
+    xmlFreeDoc(doc);
+    return is_hidden;
+}
+
+bool adze_target_list(const char *dir, char ***names, size_t *count, char err[ADZE_TARGET_ERR]) {
+    char ignored[ADZE_TARGET_ERR];
+    draft d = {.err = err ? err : ignored};
+    d.err[0] = 0;
+    *names = NULL;
+    *count = 0;
+    DIR *folder = opendir(dir);
+    if (!folder) return adze_target_fail(&d, NULL, "%.400s: no folder with targets", dir);
+
+    char **list = adze_target_grow(&d.arena, NULL, 0, sizeof *list);
+    size_t n = 0, bytes = 0;
+    if (list) list[n++] = adze_target_strdup(&d.arena, "native");
+    for (struct dirent *entry; list && (entry = readdir(folder)) != NULL;) {
+        size_t length = strlen(entry->d_name);
+        if (length <= 4 || strcmp(entry->d_name + length - 4, ".xml")) continue;
+        char *name = adze_target_strndup(&d.arena, entry->d_name, length - 4);
+        char *path = adze_target_printf(&d.arena, "%s/%s", dir, entry->d_name);
+        /* a broken file stays in the list: loading it says what is wrong */
+        char broken[ADZE_TARGET_ERR] = "";
+        draft one = {.err = broken};
+        bool skip = !name || !path || hidden_file(&one, path);
+        adze_target_arena_free(&one.arena);
+        if (skip) continue;
+        list = adze_target_grow(&d.arena, list, n, sizeof *list);
+        if (list) list[n++] = name;
+    }
+    closedir(folder);
+    if (list) {
+        qsort(list, n, sizeof *list, by_name);
+        for (size_t i = 0; i < n; i++) bytes += strlen(list[i]) + 1;
+        *names = malloc(n * sizeof **names + bytes);
+    }
+    if (!*names) {
+        adze_target_arena_free(&d.arena);
+        return adze_target_fail(&d, NULL, "out of memory");
+    }
+    char *text = (char *)(*names + n);
+    for (size_t i = 0; i < n; i++) {
+        (*names)[i] = strcpy(text, list[i]);
+        text += strlen(text) + 1;
+    }
+    *count = n;
+    adze_target_arena_free(&d.arena);
+    return true;
+}
