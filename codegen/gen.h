@@ -19,7 +19,10 @@ typedef struct adze_gen {
     MlirModule module;
     MlirOperation kernel; /* the L2 function being lowered */
     adze_builder b;       /* where the next L3 operation goes */
-    struct adze_gen_map *map;
+    /* What was read so far at which index, so that a value with two readers is computed once; entries
+     * of an inner scope are forgotten when it closes. */
+    struct adze_gen_read *reads;
+    int n_reads, max_reads, stale_reads; /* those below `stale_reads` were before a store */
 } adze_gen;
 
 /* ---- index arithmetic (type index; constants fold as they are built) ---- */
@@ -49,7 +52,7 @@ typedef struct adze_for {
     MlirValue iv, carried[ADZE_MAX_CARRIED];
     MlirOperation op;
     adze_builder outer;
-    int n;
+    int n, n_reads;
 } adze_for;
 adze_for adze_for_begin(adze_gen *g, const char *name, MlirValue low, MlirValue high, MlirValue step,
                         int n, const MlirValue *init, const char *const *names);
@@ -60,7 +63,7 @@ void adze_for_end(adze_gen *g, adze_for *loop, const MlirValue *carried, MlirVal
 typedef struct adze_if {
     MlirOperation op;
     adze_builder outer;
-    int n;
+    int n, n_reads;
 } adze_if;
 adze_if adze_if_begin(adze_gen *g, MlirValue condition, int n, const MlirType *types);
 void adze_if_else(adze_gen *g, adze_if *branch, const MlirValue *then_results);
@@ -71,10 +74,13 @@ void adze_if_end(adze_gen *g, adze_if *branch, const MlirValue *last_results, Ml
 /* The scalar at `index` (one index value per axis) of an L2 tensor: a load, a constant, or the
  * computation of the operation that defines it. False with a diagnostic when it cannot be read. */
 bool adze_read(adze_gen *g, MlirValue tensor, const MlirValue *index, adze_scalar *out);
+/* The same as memory holds it (before adze_scalar_in). */
+bool adze_read_raw(adze_gen *g, MlirValue tensor, const MlirValue *index, MlirValue *out);
 /* Where a result of a generator's operation is to be stored: the kernel's memref; null when unused. */
 MlirValue adze_gen_destination(adze_gen *g, MlirValue result);
 void adze_store(adze_gen *g, adze_scalar x, MlirValue memref, const MlirValue *index);
 adze_scalar adze_load(adze_gen *g, MlirValue memref, const MlirValue *index);
+void adze_store_raw(adze_gen *g, MlirValue value, MlirValue memref, const MlirValue *index);
 /* A local array of the kernel (small: counted against the stack). */
 MlirValue adze_local(adze_gen *g, const char *name, adze_dtype dtype, int rank, const int64_t *dims);
 /* Extent `axis` of a tensor or memref: a constant, or the bounded dimension's value. */
@@ -92,9 +98,9 @@ void adze_nest_end(adze_gen *g, adze_nest *nest);
 
 /* ---- the two tables (gen_table.c) ---- */
 
-/* Computes op's result `which` at an index. */
+/* Computes op's result `which` at an index, as memory would hold it (adze_scalar_out). */
 typedef bool adze_reader(adze_gen *g, MlirOperation op, int which, const MlirValue *index,
-                         adze_scalar *out);
+                         MlirValue *out);
 /* Stores all of op's results. */
 typedef bool adze_generator(adze_gen *g, MlirOperation op);
 

@@ -1,0 +1,138 @@
+/* The pass from level 2 to level 3: every kernel's structured operations become loops.
+ *
+ * Each root (a value the kernel materialises) becomes a nest over its elements, in the order and tiling
+ * its schedule says, or is handed to its operation's own generator. See gen.h. */
+#include "codegen/gen.h"
+
+#include <mlir-c/BuiltinAttributes.h>
+#include <mlir-c/BuiltinTypes.h>
+#include <mlir-c/Dialect/Func.h>
+
+#include <string.h>
+
+/* The schedule of the default nest: tile sizes per output axis (0: not tiled), outermost first. */
+static void read_tiles(MlirOperation kernel, int rank, int64_t *tile) {
+    memset(tile, 0, (size_t)rank * sizeof *tile);
+    MlirAttribute schedule = adze_get(kernel, "adze.schedule");
+    if (mlirAttributeIsNull(schedule) || !mlirAttributeIsADictionary(schedule))
+        return;
+    adze_attr_i64s(
+        mlirDictionaryAttrGetElementByName(schedule, mlirStringRefCreateFromCString("tile")), rank,
+        tile);
+}
+
+/* for each tile { for each element of the tile { out[i] = read(value, i) } } */
+static bool default_nest(adze_gen *g, MlirValue value, MlirValue memref) {
+    adze_shape shape;
+    if (!adze_value_shape(g->ctx, value, &shape))
+        return adze_error(&g->ctx->diags, NULL, "a kernel materialises a value that is no tensor");
+    int64_t tile[ADZE_MAX_RANK];
+    read_tiles(g->kernel, shape.rank, tile);
+    MlirValue extent[ADZE_MAX_RANK], start[ADZE_MAX_RANK], index[ADZE_MAX_RANK];
+    adze_for tiles[ADZE_MAX_RANK], loops[ADZE_MAX_RANK];
+    int n_tiles = 0, n_loops = 0;
+    for (int d = 0; d < shape.rank; d++) {
+        extent[d] = adze_extent(g, value, d);
+        start[d] = adze_index(g, 0);
+        bool tiled = tile[d] > 0 && (shape.dims[d] < 0 || tile[d] < shape.dims[d]);
+        if (!tiled) {
+            tile[d] = 0;
+            continue;
+        }
+        tiles[n_tiles] = adze_for_begin(g, adze_arena_printf(g->ctx->arena, "t%d", d),
+                                        adze_index(g, 0), extent[d], adze_index(g, tile[d]), 0, NULL,
+                                        NULL);
+        start[d] = tiles[n_tiles++].iv;
+    }
+    for (int d = 0; d < shape.rank; d++) {
+        if (shape.dims[d] == 1) {
+            index[d] = adze_index(g, 0);
+            continue;
+        }
+        MlirValue end = extent[d];
+        if (tile[d]) {
+            end = adze_index_add(g, start[d], adze_index(g, tile[d]));
+            if (shape.dims[d] < 0 || shape.dims[d] % tile[d])
+                end = adze_index_min(g, end, extent[d]);
+        }
+        loops[n_loops] = adze_for_begin(g, adze_arena_printf(g->ctx->arena, "i%d", d), start[d], end,
+                                        adze_index(g, 1), 0, NULL, NULL);
+        index[d] = loops[n_loops++].iv;
+    }
+    MlirValue element;
+    if (!adze_read_raw(g, value, index, &element))
+        return false;
+    adze_store_raw(g, element, memref, index);
+    while (n_loops)
+        adze_for_end(g, &loops[--n_loops], NULL, NULL);
+    while (n_tiles)
+        adze_for_end(g, &tiles[--n_tiles], NULL, NULL);
+    return true;
+}
+
+static bool lower_root(adze_gen *g, MlirOperation materialize) {
+    MlirValue value = mlirOperationGetOperand(materialize, 0);
+    MlirOperation op = adze_defining(value);
+    const adze_gen_row *row = mlirOperationIsNull(op) ? NULL : adze_gen_row_of(op);
+    if (row && row->generate) {
+        /* All of its results at once, when the first of them comes up. */
+        for (MlirOperation before = mlirBlockGetFirstOperation(mlirOperationGetBlock(materialize));
+             !mlirOperationEqual(before, materialize); before = mlirOperationGetNextInBlock(before))
+            if (adze_is_op(before, "bufferization.materialize_in_destination") &&
+                mlirOperationEqual(adze_defining(mlirOperationGetOperand(before, 0)), op))
+                return true;
+        return row->generate(g, op);
+    }
+    return default_nest(g, value, mlirOperationGetOperand(materialize, 1));
+}
+
+static bool is_structured(MlirOperation op) {
+    MlirStringRef name = mlirIdentifierStr(mlirOperationGetName(op));
+    static const char *const dialects[] = {"adze.", "linalg.", "tensor.", "bufferization."};
+    for (size_t i = 0; i < ADZE_COUNT(dialects); i++) {
+        size_t n = strlen(dialects[i]);
+        if (name.length > n && !memcmp(name.data, dialects[i], n))
+            return true;
+    }
+    return false;
+}
+
+static bool lower_kernel(adze_context *ctx, MlirModule module, MlirOperation kernel) {
+    MlirBlock block = mlirRegionGetFirstBlock(mlirOperationGetRegion(kernel, 0));
+    MlirOperation end = mlirBlockGetTerminator(block);
+    adze_gen g = {.ctx = ctx, .module = module, .kernel = kernel, .b = adze_before(ctx, end)};
+
+    /* The structured operations stay in front while loops are built behind them. */
+    for (MlirOperation op = mlirBlockGetFirstOperation(block); !mlirOperationEqual(op, end);
+         op = mlirOperationGetNextInBlock(op))
+        if (adze_is_op(op, "bufferization.materialize_in_destination") && !lower_root(&g, op))
+            return false;
+    for (MlirOperation op = mlirBlockGetFirstOperation(block); !mlirOperationEqual(op, end);) {
+        MlirOperation next = mlirOperationGetNextInBlock(op);
+        if (adze_is_op(op, "bufferization.materialize_in_destination"))
+            mlirOperationDestroy(op);
+        op = next;
+    }
+    /* Then they go, last first, as none is used any more. */
+    for (bool again = true; again;) {
+        again = false;
+        for (MlirOperation op = mlirBlockGetFirstOperation(block); !mlirOperationEqual(op, end);) {
+            MlirOperation next = mlirOperationGetNextInBlock(op);
+            if (is_structured(op) && !adze_is_op(op, "adze.requantize") && adze_unused(op)) {
+                mlirOperationDestroy(op);
+                again = true;
+            }
+            op = next;
+        }
+    }
+    return true;
+}
+
+bool adze_codegen_loops(adze_context *ctx, MlirModule module) {
+    for (MlirOperation op = mlirBlockGetFirstOperation(mlirModuleGetBody(module));
+         !mlirOperationIsNull(op); op = mlirOperationGetNextInBlock(op))
+        if (adze_is_op(op, "func.func") && !mlirAttributeIsNull(adze_get(op, "adze.kernel")) &&
+            !lower_kernel(ctx, module, op))
+            return false;
+    return true;
+}
