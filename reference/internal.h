@@ -86,6 +86,9 @@ int64_t *ref_i64s(ref_call *c, const adze_tensor *t); /* u64: the same bits */
 double *ref_reals(ref_call *c, int i);
 /* Operand i with its zero point subtracted (quantized), else as it is. */
 double *ref_centred(ref_call *c, int i);
+/* Operand i (0 or 1) of a contraction: centred when both factors are quantized (the integer
+ * definition), else as real numbers. */
+double *ref_factor(ref_call *c, int i);
 void ref_put_f64s(adze_tensor *t, const double *values);
 void ref_put_i64s(adze_tensor *t, const int64_t *values);
 /* Stores real numbers in result i: rounded to a float type, truncated to an integer type, quantized

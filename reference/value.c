@@ -197,6 +197,11 @@ double *ref_centred(ref_call *c, int i) {
     return out;
 }
 
+double *ref_factor(ref_call *c, int i) {
+    adze_quant q;
+    return ref_quant_in(c, 0, &q) && ref_quant_in(c, 1, &q) ? ref_centred(c, i) : ref_reals(c, i);
+}
+
 void ref_put_f64s(adze_tensor *t, const double *values) {
     const size_t n = adze_tensor_count(t);
     if (t->dtype == ADZE_f32) {
