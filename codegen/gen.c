@@ -88,6 +88,17 @@ MlirValue adze_index_cmp(adze_gen *g, const char *predicate, MlirValue a, MlirVa
                        &attr);
 }
 
+MlirValue adze_index_wrap(adze_gen *g, MlirValue index, MlirValue extent) {
+    MlirValue zero = adze_index(g, 0);
+    MlirValue negative = adze_index_cmp(g, "lt", index, zero);
+    MlirValue from_end = adze_index_add(g, index, extent);
+    MlirValue wrapped = adze_build1(&g->b, "arith.select", 3,
+                                    (MlirValue[]){negative, from_end, index},
+                                    adze_index_type(g->ctx), 0, NULL);
+    MlirValue last = adze_index_sub(g, extent, adze_index(g, 1));
+    return adze_index_min(g, adze_index_max(g, wrapped, zero), last);
+}
+
 MlirValue adze_index_from(adze_gen *g, adze_scalar x) {
     bool is_unsigned = adze_dtype_get(x.dtype)->cls == 'U';
     return adze_build1(&g->b, is_unsigned ? "arith.index_castui" : "arith.index_cast", 1, &x.value,

@@ -36,6 +36,9 @@ MlirValue adze_index_div(adze_gen *g, MlirValue a, MlirValue b); /* both non-neg
 MlirValue adze_index_rem(adze_gen *g, MlirValue a, MlirValue b);
 MlirValue adze_index_min(adze_gen *g, MlirValue a, MlirValue b);
 MlirValue adze_index_max(adze_gen *g, MlirValue a, MlirValue b);
+/* Negative counts from the end; what is still outside [0, extent) is brought to the nearest end, so that
+ * no index from data ever leaves a buffer. */
+MlirValue adze_index_wrap(adze_gen *g, MlirValue index, MlirValue extent);
 /* predicate: eq ne lt le gt ge (signed); result i1 */
 MlirValue adze_index_cmp(adze_gen *g, const char *predicate, MlirValue a, MlirValue b);
 /* An integer scalar of the model (say, an element of `indices`) as an index, and back. */

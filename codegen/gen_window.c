@@ -1,0 +1,386 @@
+/* Windows over spatial axes: convolution, transposed convolution, pooling.
+ *
+ * Where the window may reach into the padding, the loop over it is clipped to what lies inside: no
+ * branch in the inner loop and no padded copy. */
+#include "codegen/gen_rows.h"
+
+#include "ir/integer.h"
+
+#include <mlir-c/BuiltinTypes.h>
+
+#include <string.h>
+
+enum { MAX_SPATIAL = ADZE_MAX_RANK - 2 };
+
+static const char *const kernel_names[] = {"kh", "kw", "kd", "k3", "k4", "k5", "k6", "k7", "k8", "k9"};
+
+/* ceil(a / b) for b > 0 and a known not to be negative. */
+static MlirValue ceil_div(adze_gen *g, MlirValue a, int64_t b) {
+    return b == 1 ? a
+                  : adze_index_div(g, adze_index_add(g, a, adze_index(g, b - 1)), adze_index(g, b));
+}
+
+/* The taps k in [*low, *high) of a window whose element k lies at start + k * dilation, start =
+ * o * stride - pad, clipped to 0 <= position < extent. `out_extent` bounds o. */
+static void clip_window(adze_gen *g, MlirValue o, int64_t out_extent, int64_t extent, int64_t kernel,
+                        int64_t stride, int64_t pad, int64_t dilation, MlirValue *start,
+                        MlirValue *low, MlirValue *high) {
+    *start = adze_index_sub(g, adze_index_mul(g, o, adze_index(g, stride)), adze_index(g, pad));
+    *low = adze_index(g, 0);
+    *high = adze_index(g, kernel);
+    if (pad > 0) /* ceil(-start / dilation), not below 0 */
+        *low = ceil_div(
+            g, adze_index_max(g, adze_index_sub(g, adze_index(g, 0), *start), adze_index(g, 0)),
+            dilation);
+    int64_t last = (out_extent - 1) * stride - pad + (kernel - 1) * dilation;
+    if (out_extent < 0 || last >= extent) { /* ceil((extent - start) / dilation), 0 .. kernel */
+        MlirValue room = adze_index_max(g, adze_index_sub(g, adze_index(g, extent), *start),
+                                        adze_index(g, 0));
+        *high = adze_index_min(g, ceil_div(g, room, dilation), *high);
+    }
+}
+
+typedef struct window {
+    int n; /* spatial axes */
+    int64_t strides[MAX_SPATIAL], pads[2 * MAX_SPATIAL], dilations[MAX_SPATIAL];
+} window;
+
+static bool read_window(MlirOperation op, int n, window *w) {
+    w->n = n;
+    return adze_get_i64s(op, "strides", MAX_SPATIAL, w->strides) == n &&
+           adze_get_i64s(op, "pads", 2 * MAX_SPATIAL, w->pads) == 2 * n &&
+           adze_get_i64s(op, "dilations", MAX_SPATIAL, w->dilations) == n;
+}
+
+static bool bad_window(adze_gen *g, MlirOperation op) {
+    return adze_error(&g->ctx->diags, adze_node(g->ctx, op),
+                      "strides, pads or dilations do not match the number of spatial axes");
+}
+
+/* x - zero_point as the accumulator's type: quantized operands are widened to i32 first. */
+static adze_scalar widen(adze_gen *g, adze_scalar x, adze_dtype to, int64_t zero_point) {
+    adze_scalar wide = x;
+    if (x.dtype != to)
+        adze_scalar_cast(&g->b, x, to, false, &wide);
+    if (zero_point) {
+        MlirValue operands[] = {wide.value, adze_scalar_i64(&g->b, to, zero_point).value};
+        adze_named nsw = {"overflowFlags", adze_parse_attr(g->ctx, "#arith.overflow<nsw>")};
+        wide.value = adze_build1(&g->b, "arith.subi", 2, operands, mlirValueGetType(wide.value), 1,
+                                 &nsw);
+    }
+    return wide;
+}
+
+/* acc + x * w, in integers as in floats, both of the accumulator's type. */
+static MlirValue multiply_add(adze_gen *g, adze_scalar acc, adze_scalar x, adze_scalar w) {
+    bool is_float = adze_dtype_get(acc.dtype)->cls == 'F';
+    MlirType type = mlirValueGetType(acc.value);
+    MlirValue product = adze_build1(&g->b, is_float ? "arith.mulf" : "arith.muli", 2,
+                                    (MlirValue[]){x.value, w.value}, type, 0, NULL);
+    return adze_build1(&g->b, is_float ? "arith.addf" : "arith.addi", 2,
+                       (MlirValue[]){acc.value, product}, type, 0, NULL);
+}
+
+/* y[n, m, o...] = bias[m] + sum over c, k of x[n, group * C/G + c, o*s - p + k*d] * w[m, c, k] */
+bool adze_read_conv(adze_gen *g, MlirOperation op, int which, const MlirValue *index,
+                    MlirValue *out) {
+    (void)which;
+    adze_context *ctx = g->ctx;
+    MlirValue x = mlirOperationGetOperand(op, 0), w = mlirOperationGetOperand(op, 1),
+              bias = mlirOperationGetOperand(op, 2);
+    adze_shape xs, ws, ys;
+    window win;
+    if (!adze_value_shape(ctx, x, &xs) || !adze_value_shape(ctx, w, &ws) ||
+        !adze_value_shape(ctx, mlirOperationGetResult(op, 0), &ys) || xs.rank != ws.rank ||
+        xs.rank < 2)
+        return adze_error(&ctx->diags, adze_node(ctx, op), "operands of unexpected rank");
+    int n = xs.rank - 2;
+    if (!read_window(op, n, &win))
+        return bad_window(g, op);
+    int64_t group = adze_get_i64(op, "group");
+    int64_t zero_x = adze_get_i64(op, "adze.zero_point_x"), zero_w = adze_get_i64(op, "adze.zero_point_w");
+    adze_dtype acc_type = adze_dtype_get(ys.dtype)->bits < 32 && adze_dtype_get(ys.dtype)->cls == 'F'
+                              ? ADZE_f32
+                              : ys.dtype;
+
+    MlirValue m = index[1], x_at[ADZE_MAX_RANK], w_at[ADZE_MAX_RANK], start[MAX_SPATIAL],
+              low[MAX_SPATIAL], high[MAX_SPATIAL];
+    for (int i = 0; i < n; i++)
+        clip_window(g, index[2 + i], ys.dims[2 + i], xs.dims[2 + i], ws.dims[2 + i], win.strides[i],
+                    win.pads[i], win.dilations[i], &start[i], &low[i], &high[i]);
+    adze_scalar acc = adze_scalar_i64(&g->b, acc_type, 0);
+    if (adze_dtype_get(acc_type)->cls == 'F')
+        acc = adze_scalar_f64(&g->b, acc_type, 0);
+    if (!adze_is_none(bias)) {
+        adze_scalar b;
+        if (!adze_read(g, bias, &m, &b) || !adze_scalar_cast(&g->b, b, acc_type, false, &acc))
+            return false;
+    }
+    x_at[0] = index[0];
+    w_at[0] = m;
+    MlirValue first_channel = adze_index(g, 0);
+    if (group > 1)
+        first_channel =
+            adze_index_mul(g, adze_index_div(g, m, adze_index(g, ws.dims[0] / group)),
+                           adze_index(g, ws.dims[1]));
+    adze_for loops[1 + MAX_SPATIAL];
+    int n_loops = 0;
+    const char *acc_name = "acc";
+    MlirValue carried = acc.value;
+    for (int i = -1; i < n; i++) {
+        MlirValue lo = i < 0 ? adze_index(g, 0) : low[i];
+        MlirValue hi = i < 0 ? adze_index(g, ws.dims[1]) : high[i];
+        int64_t lo_known, hi_known;
+        MlirValue iv;
+        if (adze_index_known(lo, &lo_known) && adze_index_known(hi, &hi_known) &&
+            hi_known - lo_known == 1) {
+            iv = lo;
+        } else {
+            loops[n_loops] = adze_for_begin(g, i < 0 ? "ic" : kernel_names[i], lo, hi,
+                                            adze_index(g, 1), 1, &carried, &acc_name);
+            iv = loops[n_loops].iv;
+            carried = loops[n_loops++].carried[0];
+        }
+        w_at[2 + (i < 0 ? -1 : i)] = iv;
+        if (i < 0)
+            x_at[1] = adze_index_add(g, first_channel, iv);
+        else
+            x_at[2 + i] = adze_index_add(
+                g, start[i], adze_index_mul(g, iv, adze_index(g, win.dilations[i])));
+    }
+    adze_scalar xv, wv;
+    if (!adze_read(g, x, x_at, &xv) || !adze_read(g, w, w_at, &wv))
+        return false;
+    acc.value = carried;
+    MlirValue sum = multiply_add(g, acc, widen(g, xv, acc_type, zero_x),
+                                 widen(g, wv, acc_type, zero_w));
+    while (n_loops)
+        adze_for_end(g, &loops[--n_loops], &sum, &sum);
+    *out = adze_scalar_out(&g->b, (adze_scalar){sum, ys.dtype});
+    return true;
+}
+
+/* y[n, m, o...] = bias[m] + sum over c, k with (o + p - k*d) divisible by s of
+ *                 x[n, group * C/G + c, (o + p - k*d) / s] * w[group * C/G + c, m - group * M/G, k] */
+bool adze_read_conv_transpose(adze_gen *g, MlirOperation op, int which, const MlirValue *index,
+                              MlirValue *out) {
+    (void)which;
+    adze_context *ctx = g->ctx;
+    MlirValue x = mlirOperationGetOperand(op, 0), w = mlirOperationGetOperand(op, 1),
+              bias = mlirOperationGetOperand(op, 2);
+    adze_shape xs, ws, ys;
+    window win;
+    if (!adze_value_shape(ctx, x, &xs) || !adze_value_shape(ctx, w, &ws) ||
+        !adze_value_shape(ctx, mlirOperationGetResult(op, 0), &ys) || xs.rank != ws.rank ||
+        xs.rank < 2)
+        return adze_error(&ctx->diags, adze_node(ctx, op), "operands of unexpected rank");
+    int n = xs.rank - 2;
+    if (!read_window(op, n, &win))
+        return bad_window(g, op);
+    int64_t group = adze_get_i64(op, "group"), per_group = xs.dims[1] / group;
+    adze_dtype acc_type = adze_dtype_get(ys.dtype)->bits < 32 ? ADZE_f32 : ys.dtype;
+    MlirValue m = index[1];
+    adze_scalar acc = adze_scalar_f64(&g->b, acc_type, 0);
+    if (!adze_is_none(bias)) {
+        adze_scalar b;
+        if (!adze_read(g, bias, &m, &b) || !adze_scalar_cast(&g->b, b, acc_type, false, &acc))
+            return false;
+    }
+    MlirValue which_group = adze_index(g, 0), m_in_group = m;
+    if (group > 1) {
+        which_group = adze_index_div(g, m, adze_index(g, ws.dims[1]));
+        m_in_group = adze_index_rem(g, m, adze_index(g, ws.dims[1]));
+    }
+    MlirValue x_at[ADZE_MAX_RANK], w_at[ADZE_MAX_RANK], inside = {NULL};
+    const char *acc_name = "acc";
+    adze_for loops[1 + MAX_SPATIAL];
+    int n_loops = 0;
+    MlirValue carried = acc.value, zero = adze_index(g, 0), one = adze_index(g, 1);
+    loops[n_loops] =
+        adze_for_begin(g, "ic", zero, adze_index(g, per_group), one, 1, &carried, &acc_name);
+    x_at[0] = index[0];
+    x_at[1] = w_at[0] = adze_index_add(
+        g, adze_index_mul(g, which_group, adze_index(g, per_group)), loops[n_loops].iv);
+    w_at[1] = m_in_group;
+    carried = loops[n_loops++].carried[0];
+    for (int i = 0; i < n; i++) {
+        loops[n_loops] = adze_for_begin(g, kernel_names[i], zero, adze_index(g, ws.dims[2 + i]), one,
+                                        1, &carried, &acc_name);
+        MlirValue k = loops[n_loops].iv;
+        carried = loops[n_loops++].carried[0];
+        w_at[2 + i] = k;
+        MlirValue at = adze_index_sub(
+            g, adze_index_add(g, index[2 + i], adze_index(g, win.pads[i])),
+            adze_index_mul(g, k, adze_index(g, win.dilations[i])));
+        MlirValue stride = adze_index(g, win.strides[i]);
+        /* negative positions fail the first test, so the division sees none that matters */
+        MlirValue tests[3] = {adze_index_cmp(g, "ge", at, zero),
+                              adze_index_cmp(g, "lt", at,
+                                             adze_index(g, xs.dims[2 + i] * win.strides[i])),
+                              {NULL}};
+        if (win.strides[i] > 1)
+            tests[2] = adze_index_cmp(g, "eq", adze_index_rem(g, at, stride), zero);
+        for (int t = 0; t < 3; t++) {
+            if (!tests[t].ptr)
+                continue;
+            inside = inside.ptr ? adze_build1(&g->b, "arith.andi", 2,
+                                              (MlirValue[]){inside, tests[t]},
+                                              mlirValueGetType(inside), 0, NULL)
+                                : tests[t];
+        }
+        x_at[2 + i] = adze_index_div(g, at, stride);
+    }
+    MlirValue sum = carried;
+    MlirType type = mlirValueGetType(carried);
+    adze_if branch;
+    if (inside.ptr)
+        branch = adze_if_begin(g, inside, 1, &type);
+    adze_scalar xv, wv;
+    if (!adze_read(g, x, x_at, &xv) || !adze_read(g, w, w_at, &wv))
+        return false;
+    acc.value = carried;
+    sum = multiply_add(g, acc, widen(g, xv, acc_type, 0), widen(g, wv, acc_type, 0));
+    if (inside.ptr) {
+        adze_if_else(g, &branch, &sum);
+        adze_if_end(g, &branch, &carried, &sum);
+    }
+    while (n_loops)
+        adze_for_end(g, &loops[--n_loops], &sum, &sum);
+    *out = adze_scalar_out(&g->b, (adze_scalar){sum, ys.dtype});
+    return true;
+}
+
+/* The number of window elements inside (or, counting padding, inside the padded input), as f32 or f64. */
+static adze_scalar window_count(adze_gen *g, int n, const MlirValue *low, const MlirValue *high,
+                                adze_dtype dtype) {
+    MlirValue count = adze_index(g, 1);
+    for (int i = 0; i < n; i++)
+        count = adze_index_mul(g, count, adze_index_sub(g, high[i], low[i]));
+    int64_t known;
+    if (adze_index_known(count, &known))
+        return adze_scalar_f64(&g->b, dtype, (double)known);
+    return adze_index_to(g, count, dtype);
+}
+
+bool adze_read_pool(adze_gen *g, MlirOperation op, int which, const MlirValue *index,
+                    MlirValue *out) {
+    adze_context *ctx = g->ctx;
+    MlirValue x = mlirOperationGetOperand(op, 0);
+    adze_shape xs, ys;
+    window win;
+    int64_t kernel[MAX_SPATIAL];
+    if (!adze_value_shape(ctx, x, &xs) ||
+        !adze_value_shape(ctx, mlirOperationGetResult(op, which), &ys) || xs.rank < 2)
+        return adze_error(&ctx->diags, adze_node(ctx, op), "operand of unexpected rank");
+    int n = xs.rank - 2;
+    if (!read_window(op, n, &win) || adze_get_i64s(op, "kernel", MAX_SPATIAL, kernel) != n)
+        return bad_window(g, op);
+    const char *kind = adze_get_str(ctx, op, "kind");
+    bool is_max = !strcmp(kind, "max"), is_lp = !strcmp(kind, "lp");
+    int64_t p = adze_get_i64(op, "p"), zero_point = adze_get_i64(op, "adze.zero_point_x");
+    const adze_dtype_info *xi = adze_dtype_get(xs.dtype);
+    adze_dtype acc_type = xi->cls == 'F' ? (xi->bits < 32 ? ADZE_f32 : xs.dtype)
+                          : is_max       ? xs.dtype
+                                         : ADZE_i32;
+
+    MlirValue start[MAX_SPATIAL], low[MAX_SPATIAL], high[MAX_SPATIAL], at[ADZE_MAX_RANK];
+    for (int i = 0; i < n; i++)
+        clip_window(g, index[2 + i], ys.dims[2 + i], xs.dims[2 + i], kernel[i], win.strides[i],
+                    win.pads[i], win.dilations[i], &start[i], &low[i], &high[i]);
+    adze_scalar acc = is_max ? adze_scalar_neutral(&g->b, "max", acc_type)
+                             : adze_scalar_neutral(&g->b, "sum", acc_type);
+    MlirValue carried[2] = {acc.value};
+    const char *names[] = {is_max ? "best" : "acc", "where"};
+    int n_carried = 1;
+    if (which == 1) { /* the flat index of the maximum as well */
+        carried[1] = adze_index(g, -1);
+        n_carried = 2;
+    }
+    adze_for loops[MAX_SPATIAL];
+    at[0] = index[0];
+    at[1] = index[1];
+    for (int i = 0; i < n; i++) {
+        loops[i] = adze_for_begin(g, kernel_names[i], low[i], high[i], adze_index(g, 1), n_carried,
+                                  carried, names);
+        memcpy(carried, loops[i].carried, sizeof carried);
+        at[2 + i] = adze_index_add(g, start[i],
+                                   adze_index_mul(g, loops[i].iv, adze_index(g, win.dilations[i])));
+    }
+    adze_scalar v;
+    if (!adze_read(g, x, at, &v))
+        return false;
+    if (acc_type != xs.dtype || zero_point)
+        v = widen(g, v, acc_type, zero_point);
+    acc.value = carried[0];
+    adze_scalar next = acc;
+    if (is_lp) {
+        double exponent = (double)p;
+        if (!adze_scalar_unary(&g->b, "abs", NULL, v, &v) ||
+            (p == 2 ? !adze_scalar_unary(&g->b, "square", NULL, v, &v)
+                    : p != 1 && !adze_scalar_binary(&g->b, "pow", v,
+                                                    adze_scalar_f64(&g->b, acc_type, exponent), &v)))
+            return false;
+    }
+    if (which == 1) {
+        /* strictly greater, or the first one: the first maximum wins */
+        adze_scalar greater;
+        if (!adze_scalar_binary(&g->b, "greater", v, acc, &greater))
+            return false;
+        MlirValue first = adze_index_cmp(g, "lt", carried[1], adze_index(g, 0));
+        MlirValue take = adze_build1(&g->b, "arith.ori", 2, (MlirValue[]){greater.value, first},
+                                     mlirValueGetType(first), 0, NULL);
+        bool column_major = adze_get_bool(op, "column_major");
+        MlirValue flat = adze_index_add(
+            g, adze_index_mul(g, at[0], adze_index(g, xs.dims[1])), at[1]), spatial = adze_index(g, 0);
+        int64_t plane = 1;
+        for (int i = 0; i < n; i++) {
+            int axis = column_major ? n - 1 - i : i;
+            spatial = adze_index_add(
+                g, adze_index_mul(g, spatial, adze_index(g, xs.dims[2 + axis])), at[2 + axis]);
+            plane *= xs.dims[2 + i];
+        }
+        flat = adze_index_add(g, adze_index_mul(g, flat, adze_index(g, plane)), spatial);
+        next.value = adze_build1(&g->b, "arith.select", 3, (MlirValue[]){take, v.value, acc.value},
+                                 mlirValueGetType(acc.value), 0, NULL);
+        carried[1] = adze_build1(&g->b, "arith.select", 3, (MlirValue[]){take, flat, carried[1]},
+                                 mlirValueGetType(flat), 0, NULL);
+    } else if (!adze_scalar_combine(&g->b, is_max ? "max" : "sum", acc, v, &next)) {
+        return false;
+    }
+    carried[0] = next.value;
+    for (int i = n - 1; i >= 0; i--)
+        adze_for_end(g, &loops[i], carried, carried);
+    if (which == 1) {
+        *out = adze_scalar_out(&g->b, adze_index_to(g, carried[1], ys.dtype));
+        return true;
+    }
+    adze_scalar result = {carried[0], acc_type};
+    if (is_lp && p != 1) {
+        if (p == 2 ? !adze_scalar_unary(&g->b, "sqrt", NULL, result, &result)
+                   : !adze_scalar_binary(&g->b, "pow", result,
+                                         adze_scalar_f64(&g->b, acc_type, 1.0 / (double)p), &result))
+            return false;
+    }
+    if (!strcmp(kind, "average") && xi->cls == 'F') {
+        if (adze_get_bool(op, "count_include_pad")) {
+            /* the window clipped to the padded input: ceil mode may reach beyond it */
+            for (int i = 0; i < n; i++) {
+                low[i] = adze_index(g, 0);
+                high[i] = adze_index(g, kernel[i]);
+                int64_t end = xs.dims[2 + i] + win.pads[n + i];
+                int64_t last = (ys.dims[2 + i] - 1) * win.strides[i] - win.pads[i] +
+                               (kernel[i] - 1) * win.dilations[i];
+                if (last >= end)
+                    high[i] = adze_index_min(
+                        g, ceil_div(g, adze_index_sub(g, adze_index(g, end), start[i]),
+                                    win.dilations[i]),
+                        high[i]);
+            }
+        }
+        adze_scalar count = window_count(g, n, low, high, acc_type);
+        if (!adze_scalar_binary(&g->b, "div", result, count, &result))
+            return false;
+    }
+    *out = adze_scalar_out(&g->b, (adze_scalar){result.value, ys.dtype});
+    return true;
+}
