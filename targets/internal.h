@@ -5,6 +5,7 @@
 
 #include "target.h"
 
+#include <libxml/relaxng.h>
 #include <libxml/tree.h>
 #include <stdarg.h>
 
@@ -49,16 +50,21 @@ typedef struct {
     const char *language, *arch, *code, *link, *libs;
     draft_compiler *compilers;
     size_t compiler_count;
-    char *err;        /* of ADZE_TARGET_ERR bytes */
-    const char *file; /* being read, for errors */
+    char *err;          /* of ADZE_TARGET_ERR bytes */
+    xmlRelaxNG *schema; /* borrowed: many files are read with one */
+    const char *file;   /* being read, for errors */
 } draft;
 
 /* Writes "file:line: …" and returns false, so that callers can return it. */
 bool adze_target_fail(draft *, const xmlNode *, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Reads `path` and checks it against dir/target.rng; NULL with the draft's err set. */
-xmlDoc *adze_target_read_xml(draft *, const char *dir, const char *path);
+/* Reads dir/target.rng into the draft's schema; to be freed with xmlRelaxNGFree. */
+bool adze_target_read_schema(draft *, const char *dir);
+
+/* Reads `path` and checks it against the draft's schema, where it has one; NULL with the draft's
+ * err set. */
+xmlDoc *adze_target_read_xml(draft *, const char *path);
 
 /* Applies a validated <target> to the draft: later facts replace earlier ones. */
 bool adze_target_apply(draft *, const xmlNode *target);

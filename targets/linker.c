@@ -135,8 +135,6 @@ char *adze_target_linker_script(const adze_target *t, const adze_link_sizes *siz
                      "        . = ALIGN(8);\n"
                      "    } > %s\n\n",
                      code);
-    if (arm)
-        adze_target_text(&s, "    .ARM.exidx : { *(.ARM.extab* .ARM.exidx*) } > %s\n\n", code);
     adze_target_text(&s,
                      "    .rodata :\n    {\n"
                      "        *(EXCLUDE_FILE(*_weights*.o *_weights*.obj) .rodata\n"
@@ -155,20 +153,7 @@ char *adze_target_linker_script(const adze_target *t, const adze_link_sizes *siz
                      "        __adze_weights_end = .;\n"
                      "    } > %s\n\n",
                      weights);
-    adze_target_text(&s,
-                     "    .data : ALIGN(16)\n    {\n"
-                     "        __adze_data_start = .;\n"
-                     "        *(.data .data.*)\n"
-                     "        __global_pointer$ = . + 0x800;\n"
-                     "        *(.sdata .sdata.*)\n"
-                     "        . = ALIGN(16);\n"
-                     "        __adze_tls_start = .;\n"
-                     "        *(.tdata .tdata.* .tbss .tbss.*)\n"
-                     "        . = ALIGN(16);\n"
-                     "        __adze_data_end = .;\n"
-                     "    } > %s AT> %s\n"
-                     "    __adze_data_load = LOADADDR(.data);\n\n",
-                     data, code);
+    /* before .bss, whose pattern would take them too */
     adze_target_text(&s,
                      "    .state (NOLOAD) : ALIGN(64)\n    {\n"
                      "        __adze_state_start = .;\n"
@@ -182,20 +167,35 @@ char *adze_target_linker_script(const adze_target *t, const adze_link_sizes *siz
                      "    } > %s\n\n",
                      state, scratch);
     adze_target_text(&s,
-                     "    .bss (NOLOAD) : ALIGN(16)\n    {\n"
+                     "    .data : ALIGN(16)\n    {\n"
+                     "        __adze_data_start = .;\n"
+                     "        *(.data .data.*)\n"
+                     "        __global_pointer$ = . + 0x800;\n"
+                     "        *(.sdata .sdata.*)\n"
+                     "        . = ALIGN(16);\n"
+                     "        __adze_data_end = .;\n"
+                     "    } > %s AT> %s\n"
+                     "    __adze_data_load = LOADADDR(.data);\n\n",
+                     data, code);
+    /* .tbss takes no address of its own, so .bss leaves room for it: one thread, one copy */
+    adze_target_text(&s,
+                     "    .tbss : ALIGN(16) { *(.tbss .tbss.*) } > %s\n"
+                     "    __adze_tls_start = ADDR(.tbss);\n\n"
+                     "    .bss : ALIGN(16)\n    {\n"
                      "        __adze_bss_start = .;\n"
+                     "        . += SIZEOF(.tbss);\n"
                      "        *(.sbss .sbss.* .bss .bss.* COMMON)\n"
                      "        . = ALIGN(16);\n"
                      "        __adze_bss_end = .;\n"
                      "    } > %s\n\n",
-                     data);
+                     data, data);
     adze_target_text(&s,
                      "    .stack (NOLOAD) :\n    {\n"
                      "        __adze_stack_limit = .;\n"
                      "        . += 0x%" PRIx64 ";\n"
                      "        __adze_stack_top = .;\n"
                      "    } > stack\n\n"
-                     "    /DISCARD/ : { *(.eh_frame .eh_frame.* .note.* .comment) }\n}\n\n",
+                     "    /DISCARD/ : { *(.eh_frame .eh_frame.* .ARM.extab* .ARM.exidx* .note.*) }\n}\n\n",
                      stack);
 
     /* bytes used of each region, for `make footprint` to read from the symbol table */

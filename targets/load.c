@@ -52,25 +52,32 @@ static void say_nothing(void *context, const char *format, ...) {
     (void)format;
 }
 
-static bool validate(draft *d, const char *dir, xmlDoc *doc) {
-    char *path = adze_target_printf(&d->arena, "%s/target.rng", dir);
+bool adze_target_read_schema(draft *d, const char *dir) {
+    xmlGenericErrorFunc old_function = xmlGenericError;
+    void *old_context = xmlGenericErrorContext;
+    xmlSetGenericErrorFunc(NULL, say_nothing);
     const char *file = d->file;
-    d->file = path;
-    xmlRelaxNGParserCtxt *parser = path ? xmlRelaxNGNewParserCtxt(path) : NULL;
-    if (parser) xmlRelaxNGSetParserStructuredErrors(parser, (xmlStructuredErrorFunc)note_error, d);
-    xmlRelaxNG *schema = parser ? xmlRelaxNGParse(parser) : NULL;
-    if (parser) xmlRelaxNGFreeParserCtxt(parser);
-    if (!schema) return adze_target_fail(d, NULL, "the schema of targets cannot be read");
-
+    d->file = adze_target_printf(&d->arena, "%s/target.rng", dir);
+    xmlRelaxNGParserCtxt *parser = d->file ? xmlRelaxNGNewParserCtxt(d->file) : NULL;
+    if (parser) {
+        xmlRelaxNGSetParserStructuredErrors(parser, (xmlStructuredErrorFunc)note_error, d);
+        d->schema = xmlRelaxNGParse(parser);
+        xmlRelaxNGFreeParserCtxt(parser);
+    }
+    if (!d->schema) adze_target_fail(d, NULL, "the schema of targets cannot be read");
     d->file = file;
-    xmlRelaxNGValidCtxt *valid = xmlRelaxNGNewValidCtxt(schema);
+    xmlSetGenericErrorFunc(old_context, old_function);
+    return d->schema != NULL;
+}
+
+static bool validate(draft *d, xmlDoc *doc) {
+    xmlRelaxNGValidCtxt *valid = xmlRelaxNGNewValidCtxt(d->schema);
     bool ok = false;
     if (valid) {
         xmlRelaxNGSetValidStructuredErrors(valid, (xmlStructuredErrorFunc)note_error, d);
         ok = xmlRelaxNGValidateDoc(valid, doc) == 0;
         xmlRelaxNGFreeValidCtxt(valid);
     }
-    xmlRelaxNGFree(schema);
     return ok || adze_target_fail(d, NULL, "not a target as target.rng describes it");
 }
 
@@ -89,13 +96,13 @@ static xmlDoc *parse(draft *d, const char *path) {
     return doc;
 }
 
-xmlDoc *adze_target_read_xml(draft *d, const char *dir, const char *path) {
+xmlDoc *adze_target_read_xml(draft *d, const char *path) {
     xmlGenericErrorFunc old_function = xmlGenericError;
     void *old_context = xmlGenericErrorContext;
     xmlSetGenericErrorFunc(NULL, say_nothing);
     d->file = adze_target_strdup(&d->arena, path);
     xmlDoc *doc = parse(d, path);
-    if (doc && dir && !validate(d, dir, doc)) {
+    if (doc && d->schema && !validate(d, doc)) {
         xmlFreeDoc(doc);
         doc = NULL;
     }
@@ -178,7 +185,7 @@ bool adze_target_load_draft(draft *d, const char *dir, const char *name) {
             free_docs(docs, count);
             return false;
         }
-        docs[count] = adze_target_read_xml(d, dir, path);
+        docs[count] = adze_target_read_xml(d, path);
         if (!docs[count]) {
             free_docs(docs, count);
             return false;
@@ -223,14 +230,23 @@ static bool compose_compilers(draft *d) {
                                 language_required);
     adze_compiler *out = adze_target_alloc(a, d->compiler_count * sizeof *out);
     if (!out) return adze_target_fail(d, NULL, "out of memory");
+    /* boards know their clock only from here */
+    char *clock = NULL;
+    if (d->t.bare && d->t.clock.ticks_per_second >= 1)
+        clock = adze_target_printf(a, "-DADZE_BOARD_CLOCK_HZ=%.0fu", d->t.clock.ticks_per_second);
     for (size_t i = 0; i < d->compiler_count; i++) {
         const draft_compiler *k = &d->compilers[i];
         const char *arch = k->arch ? k->arch : d->arch, *tools = k->tools ? k->tools : "";
+        const char *link_arch = strcmp(k->cc, k->link) ? d->arch : arch;
+        bool has_clock = clock && k->cflags && strstr(k->cflags, clock);
         out[i] = (adze_compiler){
             .cc = k->cc,
             .link = k->link,
-            .cflags = join(a, (const char *[]){d->language, arch, d->code, k->cflags}, 4),
-            .ldflags = join(a, (const char *[]){arch, d->link, k->ldflags}, 3),
+            .cflags = join(a,
+                           (const char *[]){d->language, arch, d->code, k->cflags,
+                                            has_clock ? NULL : clock},
+                           5),
+            .ldflags = join(a, (const char *[]){link_arch, d->link, k->ldflags}, 3),
             .libs = d->libs ? d->libs : "",
             .size_tool = adze_target_printf(a, "%ssize", tools),
             .nm_tool = adze_target_printf(a, "%snm", tools),
@@ -334,7 +350,7 @@ bool adze_target_all_features(draft *out, const char *dir, const char *arch) {
     bool ok = true;
     for (size_t i = 0; ok && i < count; i++) {
         if (!strcmp(names[i], "native")) continue;
-        draft one = {.err = out->err};
+        draft one = {.err = out->err, .schema = out->schema};
         ok = adze_target_load_draft(&one, dir, names[i]);
         bool same = ok && one.t.arch && !strcmp(one.t.arch, arch);
         for (size_t j = 0; same && ok && j < one.t.feature_count; j++)
@@ -355,7 +371,7 @@ static const adze_cpu_feature *feature_named(const draft *d, const char *name, s
 
 static bool add_named_features(draft *d, const char *dir, const char *full_name,
                                const char *plus) {
-    draft known = {.err = d->err};
+    draft known = {.err = d->err, .schema = d->schema};
     bool ok = adze_target_all_features(&known, dir, d->t.arch ? d->t.arch : "");
     while (ok && *plus == '+') {
         const char *word = plus + 1;
@@ -395,8 +411,11 @@ adze_target *adze_target_load(const char *dir, const char *name, char err[ADZE_T
     char unused[ADZE_TARGET_ERR];
     draft d = {.err = err ? err : unused};
     d.err[0] = 0;
-    bool ok = strcmp(name, "native") ? adze_target_load_named(&d, dir, name)
-                                     : adze_target_load_native(&d, dir);
+    bool ok = adze_target_read_schema(&d, dir) &&
+              (strcmp(name, "native") ? adze_target_load_named(&d, dir, name)
+                                      : adze_target_load_native(&d, dir));
+    xmlRelaxNGFree(d.schema);
+    d.schema = NULL;
     if (ok && d.t.hidden) {
         d.file = NULL;
         ok = adze_target_fail(&d, NULL, "'%.100s' is only there to be extended; `adze targets` "
@@ -414,7 +433,7 @@ static int by_name(const void *a, const void *b) {
 }
 
 static bool hidden_file(draft *d, const char *path) {
-    xmlDoc *doc = adze_target_read_xml(d, NULL, path);
+    xmlDoc *doc = adze_target_read_xml(d, path);
     const xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
     char *hidden = root ? adze_target_attr(&d->arena, root, "hidden") : NULL;
     bool is_hidden = hidden && !strcmp(hidden, "yes");
