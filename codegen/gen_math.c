@@ -1,0 +1,214 @@
+/* Short ways to write arithmetic in generators; see gen_math.h. */
+#include "codegen/gen_math.h"
+
+#include <mlir-c/BuiltinTypes.h>
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+bool gn_is_float(adze_dtype dtype) { return adze_dtype_get(dtype)->cls == 'F'; }
+
+adze_dtype gn_compute(adze_dtype dtype) {
+    return gn_is_float(dtype) && dtype != ADZE_f64 ? ADZE_f32 : dtype;
+}
+
+/* ---- scalars ---- */
+
+adze_scalar gn_num(adze_gen *g, adze_dtype dtype, double value) {
+    return adze_scalar_f64(&g->b, dtype, value);
+}
+
+adze_scalar gn_unary_p(adze_gen *g, const char *kind, const double *params, adze_scalar x) {
+    adze_scalar y;
+    if (!adze_scalar_unary(&g->b, kind, params, x, &y))
+        abort();
+    return y;
+}
+
+adze_scalar gn_unary(adze_gen *g, const char *kind, adze_scalar x) {
+    return gn_unary_p(g, kind, NULL, x);
+}
+
+adze_scalar gn_binary(adze_gen *g, const char *kind, adze_scalar x, adze_scalar y) {
+    adze_scalar z;
+    if (!adze_scalar_binary(&g->b, kind, x, y, &z))
+        abort();
+    return z;
+}
+
+adze_scalar gn_add(adze_gen *g, adze_scalar x, adze_scalar y) { return gn_binary(g, "add", x, y); }
+adze_scalar gn_sub(adze_gen *g, adze_scalar x, adze_scalar y) { return gn_binary(g, "sub", x, y); }
+adze_scalar gn_mul(adze_gen *g, adze_scalar x, adze_scalar y) { return gn_binary(g, "mul", x, y); }
+adze_scalar gn_div(adze_gen *g, adze_scalar x, adze_scalar y) { return gn_binary(g, "div", x, y); }
+
+adze_scalar gn_cast(adze_gen *g, adze_scalar x, adze_dtype to) {
+    if (to == ADZE_f32 && gn_compute(x.dtype) == ADZE_f32) /* already held as f32 */
+        return (adze_scalar){x.value, to};
+    adze_scalar y;
+    if (!adze_scalar_cast(&g->b, x, to, false, &y))
+        abort();
+    return y;
+}
+
+adze_scalar gn_select(adze_gen *g, MlirValue condition, adze_scalar x, adze_scalar y) {
+    return adze_scalar_select(&g->b, (adze_scalar){condition, ADZE_bool}, x, y);
+}
+
+MlirValue gn_index_select(adze_gen *g, MlirValue condition, MlirValue x, MlirValue y) {
+    return adze_build1(&g->b, "arith.select", 3, (MlirValue[]){condition, x, y},
+                       mlirValueGetType(x), 0, NULL);
+}
+
+static MlirValue logic(adze_gen *g, const char *op, MlirValue a, MlirValue b) {
+    return adze_build1(&g->b, op, 2, (MlirValue[]){a, b}, mlirValueGetType(a), 0, NULL);
+}
+
+MlirValue gn_and(adze_gen *g, MlirValue a, MlirValue b) {
+    return !a.ptr ? b : !b.ptr ? a : logic(g, "arith.andi", a, b);
+}
+
+MlirValue gn_or(adze_gen *g, MlirValue a, MlirValue b) { return logic(g, "arith.ori", a, b); }
+
+MlirValue gn_inside(adze_gen *g, MlirValue index, MlirValue extent) {
+    MlirValue above = adze_index_cmp(g, "ge", index, adze_index(g, 0));
+    return gn_and(g, above, adze_index_cmp(g, "lt", index, extent));
+}
+
+MlirValue gn_index_clamp(adze_gen *g, MlirValue x, MlirValue low, MlirValue high) {
+    return adze_index_min(g, adze_index_max(g, x, low), high);
+}
+
+MlirValue gn_index_neg(adze_gen *g, MlirValue x) { return adze_index_sub(g, adze_index(g, 0), x); }
+
+/* ---- memory ---- */
+
+bool gn_read(adze_gen *g, MlirValue tensor, const MlirValue *index, adze_dtype dtype,
+             adze_scalar *out) {
+    adze_scalar x;
+    if (!adze_read(g, tensor, index, &x))
+        return false;
+    *out = gn_cast(g, x, dtype);
+    return true;
+}
+
+adze_scalar gn_load(adze_gen *g, MlirValue memref, const MlirValue *index, adze_dtype dtype) {
+    return gn_cast(g, adze_load(g, memref, index), dtype);
+}
+
+MlirValue gn_out(adze_gen *g, adze_scalar x, adze_dtype dtype) {
+    return adze_scalar_out(&g->b, gn_cast(g, x, dtype));
+}
+
+void gn_store(adze_gen *g, adze_scalar x, MlirValue memref, const MlirValue *index) {
+    MlirType element = mlirShapedTypeGetElementType(mlirValueGetType(memref));
+    adze_store_raw(g, gn_out(g, x, adze_element_dtype(g->ctx, element)), memref, index);
+}
+
+bool gn_read_broadcast(adze_gen *g, MlirValue tensor, int rank, const MlirValue *index,
+                       adze_dtype dtype, adze_scalar *out) {
+    adze_shape shape;
+    if (!adze_value_shape(g->ctx, tensor, &shape) || shape.rank > rank)
+        return adze_error(&g->ctx->diags, NULL, "a value does not broadcast to its reader");
+    MlirValue at[ADZE_MAX_RANK];
+    for (int d = 0; d < shape.rank; d++)
+        at[d] = shape.dims[d] == 1 ? adze_index(g, 0) : index[rank - shape.rank + d];
+    return gn_read(g, tensor, at, dtype, out);
+}
+
+bool gn_read_scalar(adze_gen *g, MlirValue tensor, adze_dtype dtype, adze_scalar *out) {
+    MlirValue at[ADZE_MAX_RANK];
+    for (int d = 0; d < ADZE_MAX_RANK; d++)
+        at[d] = adze_index(g, 0);
+    return gn_read(g, tensor, at, dtype, out);
+}
+
+/* ---- checks ---- */
+
+bool gn_fail(adze_gen *g, MlirOperation op, const char *format, ...) {
+    char text[512];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    MlirStringRef name = mlirIdentifierStr(mlirOperationGetName(op));
+    return adze_error(&g->ctx->diags, adze_node(g->ctx, op), "%.*s: %s", (int)name.length, name.data,
+                      text);
+}
+
+bool gn_operand(adze_gen *g, MlirOperation op, int i, MlirValue *value, adze_shape *shape) {
+    *value = mlirOperationGetOperand(op, i);
+    return adze_value_shape(g->ctx, *value, shape) ||
+           gn_fail(g, op, "operand %d is not a ranked tensor", i);
+}
+
+bool gn_result(adze_gen *g, MlirOperation op, int i, MlirValue *value, adze_shape *shape) {
+    *value = mlirOperationGetResult(op, i);
+    return adze_value_shape(g->ctx, *value, shape) ||
+           gn_fail(g, op, "result %d is not a ranked tensor", i);
+}
+
+bool gn_need_float(adze_gen *g, MlirOperation op, const adze_shape *shape) {
+    const adze_dtype_info *info = adze_dtype_get(shape->dtype);
+    return info->cls == 'F' || gn_fail(g, op, "has no loops for %s", info->name);
+}
+
+bool gn_need_number(adze_gen *g, MlirOperation op, const adze_shape *shape) {
+    const adze_dtype_info *info = adze_dtype_get(shape->dtype);
+    return strchr("FIU", info->cls) ? true : gn_fail(g, op, "has no loops for %s", info->name);
+}
+
+bool gn_axis(adze_gen *g, MlirOperation op, const char *attr, int rank, int *out) {
+    int64_t axis = adze_get_i64(op, attr);
+    *out = (int)axis;
+    return (axis >= 0 && axis < rank) || gn_fail(g, op, "%s is out of range", attr);
+}
+
+bool gn_is_empty(const adze_shape *shape) {
+    for (int d = 0; d < shape->rank; d++)
+        if (!shape->dims[d])
+            return true;
+    return false;
+}
+
+/* ---- loops ---- */
+
+adze_nest gn_nest(adze_gen *g, MlirValue value, int rank, const bool *skip, MlirValue *index) {
+    MlirValue extents[ADZE_MAX_RANK], at[ADZE_MAX_RANK];
+    const char *names[ADZE_MAX_RANK];
+    int axes[ADZE_MAX_RANK], n = 0;
+    for (int d = 0; d < rank; d++) {
+        if (skip && skip[d])
+            continue;
+        names[n] = adze_arena_printf(g->ctx->arena, "i%d", d);
+        extents[n] = adze_extent(g, value, d);
+        axes[n++] = d;
+    }
+    adze_nest nest = adze_nest_begin(g, n, extents, names, at);
+    for (int i = 0; i < n; i++)
+        index[axes[i]] = at[i];
+    return nest;
+}
+
+gn_loop gn_loop_begin(adze_gen *g, const char *name, MlirValue low, MlirValue high, int n,
+                      const adze_scalar *init, const char *const *names) {
+    MlirValue values[ADZE_MAX_CARRIED];
+    gn_loop l = {.n = n};
+    for (int i = 0; i < n; i++)
+        values[i] = init[i].value;
+    l.loop = adze_for_begin(g, name, low, high, adze_index(g, 1), n, values, names);
+    l.iv = l.loop.iv;
+    for (int i = 0; i < n; i++)
+        l.carried[i] = (adze_scalar){l.loop.carried[i], init[i].dtype};
+    return l;
+}
+
+void gn_loop_end(adze_gen *g, gn_loop *l, const adze_scalar *next, adze_scalar *results) {
+    MlirValue values[ADZE_MAX_CARRIED];
+    for (int i = 0; i < l->n; i++)
+        values[i] = next[i].value;
+    adze_for_end(g, &l->loop, values, values);
+    for (int i = 0; i < l->n; i++)
+        results[i] = (adze_scalar){values[i], l->carried[i].dtype};
+}
