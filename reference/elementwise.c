@@ -193,8 +193,8 @@ I(xor, !x != !y)
 I(bit_and, x &y)
 I(bit_or, x | y)
 I(bit_xor, x ^ y)
-I(shift_left, U(y) > 63 ? 0 : U(x) << y)
-I(shift_right, u ? (U(y) > 63 ? 0 : U(x) >> y) : U(x >> (U(y) > 63 ? 63 : y)))
+I(shift_left, U(x) << y)
+I(shift_right, u ? U(x) >> y : U(x >> y))
 I(equal, x == y)
 I(less, u ? U(x) < U(y) : x < y)
 I(less_equal, u ? U(x) <= U(y) : x <= y)
@@ -287,8 +287,11 @@ bool ref_binary(ref_call *c) {
     if (!binaries[k].i)
         return ref_fail(c, "kind '%s' is not defined for %s", kind, adze_dtype_get(x->dtype)->name);
     const bool u = strchr("UB", ref_class(x->dtype));
-    const int64_t *a = ref_i64s(c, x), *b = ref_i64s(c, y);
-    /* a shift by the type's width or more leaves nothing, also where the type is narrow */
+    const int64_t *a = ref_i64s(c, x);
+    int64_t *b = ref_i64s(c, y);
+    if (!strncmp(kind, "shift", 5)) /* undefined in ONNX from the width on: modulo the width here */
+        for (size_t i = 0; i < adze_tensor_count(y); i++)
+            b[i] &= adze_dtype_get(x->dtype)->bits - 1;
     int64_t *v = ref_alloc(c, n, sizeof *v);
     for (size_t i = 0; i < n; i++)
         v[i] = binaries[k].i(a[ref_at(map_x, i)], b[ref_at(map_y, i)], u);

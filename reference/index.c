@@ -50,7 +50,7 @@ static bool element_targets(ref_call *c, const adze_tensor *shape, const adze_te
             return ref_fail(c, "indices are larger than x on axis %d", d);
     ref_strides(shape->rank, shape->dims, strides);
     for (size_t i = 0, n = adze_tensor_count(indices); i < n; i++) {
-        int64_t k, at = 0;
+        int64_t k = 0, at = 0;
         if (!resolve(c, adze_tensor_get_i64(indices, i), shape->dims[axis], &k))
             return false;
         for (int d = 0; d < shape->rank; d++)
@@ -91,7 +91,7 @@ static bool tuple_starts(ref_call *c, const adze_tensor *x, const adze_tensor *i
     for (size_t i = 0; i < n; i++) {
         int64_t at = (int64_t)(i / per_batch * ref_product(x->dims, batch, x->rank));
         for (int64_t d = 0; d < depth; d++) {
-            int64_t k;
+            int64_t k = 0;
             if (!resolve(c, adze_tensor_get_i64(indices, i * (size_t)depth + (size_t)d),
                          x->dims[batch + d], &k))
                 return false;

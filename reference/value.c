@@ -123,10 +123,6 @@ bool ref_out_shape(ref_call *c, int i, const int64_t *inferred, adze_shape *shap
         else
             return ref_fail(c, "result %d: the extent of axis %d (%s) is not known", i, d,
                             symbol ? symbol : "?");
-        if (symbol && !known && c->dims && c->dims->n < (int)ADZE_COUNT(c->dims->names)) {
-            c->dims->names[c->dims->n] = symbol;
-            c->dims->values[c->dims->n++] = *extent;
-        }
     }
     return true;
 }
