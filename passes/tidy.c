@@ -3,6 +3,7 @@
 #include "passes/table.h"
 
 #include <mlir-c/Pass.h>
+#include <mlir-c/Transforms.h>
 
 bool adze_pass_loops(adze_context *ctx, MlirModule module, const adze_pass_options *options) {
     if (!options->loops)
@@ -17,6 +18,10 @@ bool adze_pass_tidy(adze_context *ctx, MlirModule module, const adze_pass_option
     static const char pipeline[] =
         "builtin.module(func.func(canonicalize{region-simplify=disabled},cse,"
         "loop-invariant-code-motion,cse))";
+    static bool registered;
+    if (!registered)
+        mlirRegisterTransformsPasses();
+    registered = true;
     MlirPassManager manager = mlirPassManagerCreate(ctx->mlir);
     adze_text error = {0};
     bool ok = mlirLogicalResultIsSuccess(

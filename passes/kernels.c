@@ -1,0 +1,642 @@
+/* Level 1 -> level 2: every group of operations becomes a kernel function, and the entry becomes the
+ * list of its calls.
+ *
+ *   %1 = conv(%x, %w)        memref.alloc %b0
+ *   %2 = relu(%1)       ─►   call @conv1(%x, %w, %b0)      @conv1(%x, %w, %y): conv, relu, to %y
+ *   %3 = reshape(%2)         %b1 = reinterpret_cast %b0
+ *   return %3                ...
+ *
+ * Values that several kernels see have a buffer; reshapes are other views of one. Results of the entry
+ * are written straight into its trailing arguments. */
+#include "passes/fuse.h"
+#include "passes/structured.h"
+#include "passes/table.h"
+#include "passes/valuemap.h"
+
+#include "ir/weights.h"
+
+#include <mlir-c/BuiltinAttributes.h>
+#include <mlir-c/BuiltinTypes.h>
+#include <mlir-c/Dialect/Func.h>
+
+#include <string.h>
+
+typedef struct lowering {
+    adze_context *ctx;
+    MlirModule module;
+    MlirOperation entry;   /* the level-2 function */
+    adze_builder b;        /* in its body */
+    adze_builder before;   /* kernels go before the entry */
+    adze_value_map memref; /* level-1 value -> its buffer */
+    adze_value_map planned; /* level-1 value -> a buffer it is to be written to */
+    int n_kernels;
+    struct lowering_write { /* states written at the end of the entry */
+        MlirValue value;
+        const char *state;
+    } writes[64];
+    int n_writes;
+} lowering;
+
+/* ---- functions ---- */
+
+static MlirAttribute dict2(adze_context *ctx, const char *k0, MlirAttribute v0, const char *k1,
+                           MlirAttribute v1) {
+    MlirNamedAttribute items[2];
+    int n = 0;
+    if (!mlirAttributeIsNull(v0))
+        items[n++] = mlirNamedAttributeGet(
+            mlirIdentifierGet(ctx->mlir, mlirStringRefCreateFromCString(k0)), v0);
+    if (!mlirAttributeIsNull(v1))
+        items[n++] = mlirNamedAttributeGet(
+            mlirIdentifierGet(ctx->mlir, mlirStringRefCreateFromCString(k1)), v1);
+    return mlirDictionaryAttrGet(ctx->mlir, n, items);
+}
+
+/* A function with memref arguments; its one block is returned in *body. */
+static MlirOperation new_function(adze_builder *b, const char *name, int n, const MlirType *types,
+                                  const MlirAttribute *arg_attrs, bool is_private, MlirBlock *body) {
+    adze_context *ctx = b->ctx;
+    MlirLocation *locs = ADZE_NEW_ARRAY(ctx->arena, MlirLocation, n ? (size_t)n : 1);
+    for (int i = 0; i < n; i++) {
+        const char *text = adze_attr_str(
+            ctx, mlirDictionaryAttrGetElementByName(arg_attrs[i],
+                                                    mlirStringRefCreateFromCString("adze.name")));
+        MlirLocation unknown = mlirLocationUnknownGet(ctx->mlir);
+        locs[i] = text ? mlirLocationNameGet(ctx->mlir,
+                                             mlirStringRefCreateFromCString(adze_c_name(ctx, text)),
+                                             unknown)
+                       : unknown;
+    }
+    adze_named attrs[] = {
+        {"sym_name", adze_str(ctx, name)},
+        {"function_type", mlirTypeAttrGet(mlirFunctionTypeGet(ctx->mlir, n, types, 0, NULL))},
+        {"arg_attrs", mlirArrayAttrGet(ctx->mlir, n, arg_attrs)},
+        {"sym_visibility", adze_str(ctx, "private")},
+    };
+    MlirOperation f = adze_build(b, "func.func", 0, NULL, 0, NULL, is_private ? 4 : 3, attrs, 1);
+    *body = mlirBlockCreate(n, types, locs);
+    mlirRegionAppendOwnedBlock(mlirOperationGetRegion(f, 0), *body);
+    return f;
+}
+
+static bool memref_type_of(lowering *l, MlirOperation op, MlirValue value, MlirType *out) {
+    adze_shape shape;
+    if (!adze_value_shape(l->ctx, value, &shape))
+        return adze_error(&l->ctx->diags, adze_node(l->ctx, op), "a value is not a ranked tensor");
+    const adze_dtype_info *info = adze_dtype_get(shape.dtype);
+    if (shape.dtype == ADZE_NO_DTYPE || strchr("SC", info->cls))
+        return adze_error(&l->ctx->diags, adze_node(l->ctx, op),
+                          "values of type %s have no lowering to C yet",
+                          shape.dtype == ADZE_NO_DTYPE ? "?" : info->name);
+    for (int d = 0; d < shape.rank; d++)
+        if (shape.dims[d] < 0)
+            return adze_error(&l->ctx->diags, adze_node(l->ctx, op),
+                              "the bounded extent '%s' has no lowering to C yet"
+                              " — hint: bind it with --dim %s=N",
+                              shape.symbols[d], shape.symbols[d]);
+    *out = adze_memref_type(l->ctx, &shape);
+    return true;
+}
+
+/* ---- buffers ---- */
+
+static MlirValue alloc(lowering *l, MlirType type, const char *name) {
+    adze_named attr = {"operandSegmentSizes", adze_parse_attr(l->ctx, "array<i32: 0, 0>")};
+    l->b.name = name;
+    return adze_build1(&l->b, "memref.alloc", 0, NULL, type, 1, &attr);
+}
+
+/* The same bytes under another shape. */
+static MlirValue view(lowering *l, MlirValue memref, MlirType type) {
+    if (mlirTypeEqual(mlirValueGetType(memref), type))
+        return memref;
+    int rank = (int)mlirShapedTypeGetRank(type);
+    int64_t sizes[ADZE_MAX_RANK], strides[ADZE_MAX_RANK], zero = 0, stride = 1;
+    for (int d = rank - 1; d >= 0; d--) {
+        sizes[d] = mlirShapedTypeGetDimSize(type, d);
+        strides[d] = stride;
+        stride *= sizes[d];
+    }
+    adze_named attrs[] = {{"static_offsets", adze_i64s(l->ctx, 1, &zero)},
+                          {"static_sizes", adze_i64s(l->ctx, rank, sizes)},
+                          {"static_strides", adze_i64s(l->ctx, rank, strides)},
+                          {"operandSegmentSizes", adze_parse_attr(l->ctx, "array<i32: 1, 0, 0, 0>")}};
+    return adze_build1(&l->b, "memref.reinterpret_cast", 1, &memref, type, 4, attrs);
+}
+
+/* Constants of several elements become weights. */
+static bool constant_memref(lowering *l, MlirValue value, MlirOperation op, MlirType type,
+                            MlirValue *out) {
+    const char *weight = NULL;
+    if (adze_is_op(op, "adze.get_weight")) {
+        weight = adze_get_str(l->ctx, op, "weight");
+    } else {
+        adze_tensor t;
+        if (!adze_constant_value(l->ctx, l->module, value, &t))
+            return adze_error(&l->ctx->diags, adze_node(l->ctx, op), "constant cannot be read");
+        adze_text packed = {0};
+        adze_tensor_pack(&t, &packed);
+        const char *node = adze_node(l->ctx, op);
+        const char *blob = adze_blob_add(l->ctx, packed.data, packed.length);
+        weight = adze_weight_add(l->ctx, l->module, *node ? node : "constant",
+                                 mlirValueGetType(value), blob, 0, (int64_t)packed.length,
+                                 packed.length ? packed.data : "");
+        adze_text_free(&packed);
+    }
+    adze_named attr = {"weight", adze_str(l->ctx, weight)};
+    *out = adze_build1(&l->b, "adze.get_weight", 0, NULL, type, 1, &attr);
+    return true;
+}
+
+static bool buffer_of(lowering *l, MlirOperation user, MlirValue value, MlirValue *out) {
+    *out = adze_map_get(&l->memref, value);
+    if (out->ptr)
+        return true;
+    MlirOperation op = adze_defining(value);
+    MlirType type;
+    if (!memref_type_of(l, user, value, &type))
+        return false;
+    if (!mlirOperationIsNull(op) &&
+        (adze_is_op(op, "adze.constant") || adze_is_op(op, "adze.get_weight"))) {
+        /* At the top of the entry: seen from every branch. */
+        adze_builder here = l->b;
+        MlirBlock top = mlirRegionGetFirstBlock(mlirOperationGetRegion(l->entry, 0));
+        l->b = (adze_builder){.ctx = l->ctx, .block = top, .before = mlirBlockGetFirstOperation(top)};
+        bool ok = constant_memref(l, value, op, type, out);
+        l->b = here;
+        if (ok)
+            adze_map_set(&l->memref, value, *out);
+        return ok;
+    }
+    return adze_error(&l->ctx->diags, adze_node(l->ctx, user), "an operand has no buffer");
+}
+
+/* Where a value of this block is to be written: where it was planned, or a fresh buffer. */
+static bool destination(lowering *l, MlirOperation op, MlirValue value, MlirValue *out) {
+    MlirType type;
+    if (!memref_type_of(l, op, value, &type))
+        return false;
+    *out = adze_map_get(&l->planned, value);
+    if (!out->ptr) {
+        const char *node = adze_node(l->ctx, op);
+        *out = alloc(l, type, *node ? adze_c_name(l->ctx, node) : NULL);
+    }
+    adze_map_set(&l->memref, value, *out);
+    return true;
+}
+
+/* ---- kernels ---- */
+
+typedef struct outline {
+    lowering *l;
+    MlirValue args[64];       /* buffers passed by the entry */
+    MlirValue from[64];       /* the level-1 values they stand for */
+    MlirAttribute attrs[64];
+    MlirType types[64];
+    int n, n_inputs;
+} outline;
+
+/* A one-element constant that a kernel can hold itself. */
+static bool is_scalar_constant(adze_context *ctx, MlirValue value) {
+    MlirOperation op = adze_defining(value);
+    adze_shape shape;
+    return !mlirOperationIsNull(op) && adze_is_op(op, "adze.constant") &&
+           adze_value_shape(ctx, value, &shape) && adze_shape_count(&shape) == 1;
+}
+
+static bool in_group(const adze_group *group, MlirValue value) {
+    MlirOperation op = adze_defining(value);
+    for (int i = 0; !mlirOperationIsNull(op) && i < group->n; i++)
+        if (mlirOperationEqual(group->ops[i], op))
+            return true;
+    return false;
+}
+
+static bool add_argument(outline *o, MlirOperation op, MlirValue value, MlirValue buffer,
+                         const char *name, const char *access) {
+    adze_context *ctx = o->l->ctx;
+    if (o->n == (int)ADZE_COUNT(o->args))
+        return adze_error(&ctx->diags, adze_node(ctx, op), "a kernel needs more than %zu buffers",
+                          ADZE_COUNT(o->args));
+    const char *unique = name;
+    for (int i = 0, k = 1; i < o->n; i++) {
+        const char *taken = adze_attr_str(
+            ctx, mlirDictionaryAttrGetElementByName(o->attrs[i],
+                                                    mlirStringRefCreateFromCString("adze.name")));
+        if (!strcmp(taken, unique)) {
+            unique = adze_arena_printf(ctx->arena, "%s%d", name, ++k);
+            i = -1;
+        }
+    }
+    o->args[o->n] = buffer;
+    o->from[o->n] = value;
+    o->types[o->n] = mlirValueGetType(buffer);
+    o->attrs[o->n] = dict2(ctx, "adze.access", adze_str(ctx, access), "adze.name",
+                           adze_str(ctx, unique));
+    o->n++;
+    return true;
+}
+
+/* The operand's name in ops.def, or a plain letter for operations of other dialects. */
+static const char *operand_name(adze_context *ctx, MlirOperation op, intptr_t i) {
+    adze_op which = adze_op_of(ctx, op);
+    return which == ADZE_OP_NONE_OF_OURS ? "x" : adze_op_info_of(ctx, which)->operands[i];
+}
+
+static bool collect_inputs(outline *o, const adze_group *group) {
+    lowering *l = o->l;
+    for (int i = 0; i < group->n; i++) {
+        MlirOperation op = group->ops[i];
+        for (intptr_t k = 0; k < mlirOperationGetNumOperands(op); k++) {
+            MlirValue value = mlirOperationGetOperand(op, k), buffer;
+            bool known = adze_is_none(value) || in_group(group, value) ||
+                         is_scalar_constant(l->ctx, value);
+            for (int j = 0; j < o->n && !known; j++)
+                known = mlirValueEqual(o->from[j], value);
+            if (known)
+                continue;
+            if (!buffer_of(l, op, value, &buffer) ||
+                !add_argument(o, op, value, buffer, operand_name(l->ctx, op, k), "read"))
+                return false;
+        }
+    }
+    o->n_inputs = o->n;
+    return true;
+}
+
+static const char *kernel_name(lowering *l, const adze_group *group) {
+    MlirOperation anchor = group->ops[group->n - 1];
+    for (int i = 0; i < group->n; i++) {
+        adze_fuse_class c = adze_fuse_class_of(l->ctx, group->ops[i]);
+        if (c == ADZE_FUSE_HEAVY || c == ADZE_FUSE_REDUCE) {
+            anchor = group->ops[i];
+            break;
+        }
+    }
+    MlirStringRef full = mlirIdentifierStr(mlirOperationGetName(anchor));
+    const char *dot = memchr(full.data, '.', full.length);
+    size_t skip = dot ? (size_t)(dot - full.data) + 1 : 0;
+    const char *kind = adze_is_op(anchor, "adze.unary") || adze_is_op(anchor, "adze.binary")
+                           ? adze_get_str(l->ctx, anchor, "kind")
+                           : adze_arena_strndup(l->ctx->arena, full.data + skip, full.length - skip);
+    return adze_arena_printf(l->ctx->arena, "k%02d_%s", l->n_kernels++, kind);
+}
+
+static MlirAttribute node_names(lowering *l, const adze_group *group) {
+    const char **names = ADZE_NEW_ARRAY(l->ctx->arena, const char *, (size_t)group->n);
+    int n = 0;
+    for (int i = 0; i < group->n; i++) {
+        const char *name = adze_node(l->ctx, group->ops[i]);
+        bool known = !*name;
+        for (int j = 0; j < n && !known; j++)
+            known = !strcmp(names[j], name);
+        if (!known)
+            names[n++] = name;
+    }
+    return adze_strs(l->ctx, n, names);
+}
+
+/* The tensor of a kernel's argument, with the storage type of quantized elements. */
+static MlirValue argument_tensor(adze_builder *b, MlirValue memref) {
+    adze_shape shape;
+    adze_value_shape(b->ctx, memref, &shape);
+    adze_named restrict_attr = {"restrict", mlirUnitAttrGet(b->ctx->mlir)};
+    return adze_build1(b, "bufferization.to_tensor", 1, &memref, adze_tensor_type(b->ctx, &shape), 1,
+                       &restrict_attr);
+}
+
+/* Scalar constants inside a kernel keep their shape but have storage types. */
+static MlirValue local_constant(adze_builder *b, MlirModule module, MlirValue value) {
+    adze_tensor t;
+    adze_constant_value(b->ctx, module, value, &t);
+    return adze_build_constant(b, module, &t, "constant", (MlirType){NULL});
+}
+
+/* Tables that the lowering of an operation made inside the kernel (adze.get_weight) become arguments,
+ * ahead of the outputs; gives the entry's buffers in the new order. */
+static bool hoist_tables(outline *o, MlirBlock body) {
+    lowering *l = o->l;
+    for (MlirOperation op = mlirBlockGetFirstOperation(body); !mlirOperationIsNull(op);) {
+        MlirOperation next = mlirOperationGetNextInBlock(op);
+        if (adze_is_op(op, "adze.get_weight")) {
+            MlirType type;
+            MlirValue tensor = adze_result(op, 0), buffer;
+            if (!memref_type_of(l, op, tensor, &type) ||
+                !constant_memref(l, tensor, op, type, &buffer))
+                return false;
+            const char *weight = adze_get_str(l->ctx, op, "weight");
+            if (!add_argument(o, op, tensor, buffer, adze_c_name(l->ctx, weight), "read"))
+                return false;
+            MlirValue arg = mlirBlockAddArgument(body, type, mlirLocationUnknownGet(l->ctx->mlir));
+            adze_builder b = adze_before(l->ctx, op);
+            MlirValue value = argument_tensor(&b, arg);
+            adze_replace(op, &value);
+        }
+        op = next;
+    }
+    return true;
+}
+
+static bool outline_group(lowering *l, const adze_group *group) {
+    adze_context *ctx = l->ctx;
+    MlirOperation root = group->ops[group->n - 1];
+    outline o = {.l = l};
+    if (!collect_inputs(&o, group))
+        return false;
+    MlirValue results[8];
+    int n_results = 0;
+    for (intptr_t r = 0; r < mlirOperationGetNumResults(root); r++) {
+        MlirValue value = adze_result(root, (int)r), buffer;
+        if (mlirOpOperandIsNull(mlirValueGetFirstUse(value)))
+            continue;
+        adze_op which = adze_op_of(ctx, root);
+        const char *name =
+            which == ADZE_OP_NONE_OF_OURS ? "y" : adze_op_info_of(ctx, which)->results[r];
+        if (!destination(l, root, value, &buffer) ||
+            !add_argument(&o, root, value, buffer, name, "write"))
+            return false;
+        results[n_results++] = value;
+    }
+    if (!n_results)
+        return true; /* nobody wants it */
+    MlirBlock body;
+    MlirOperation kernel = new_function(&l->before, kernel_name(l, group), o.n, o.types, o.attrs,
+                                        true, &body);
+    adze_set(kernel, "adze.kernel", mlirUnitAttrGet(ctx->mlir));
+    adze_set(kernel, "adze.nodes", node_names(l, group));
+
+    adze_builder b = adze_at_end(ctx, body);
+    adze_value_map inner = {.arena = ctx->arena};
+    for (int i = 0; i < o.n_inputs; i++)
+        adze_map_set(&inner, o.from[i], argument_tensor(&b, mlirBlockGetArgument(body, i)));
+    for (int i = 0; i < group->n; i++) {
+        MlirOperation op = group->ops[i];
+        MlirValue operands[64], values[8];
+        intptr_t n = mlirOperationGetNumOperands(op);
+        if (n > (intptr_t)ADZE_COUNT(operands))
+            return adze_error(&ctx->diags, adze_node(ctx, op), "more than %zu operands",
+                              ADZE_COUNT(operands));
+        for (intptr_t k = 0; k < n; k++) {
+            MlirValue value = mlirOperationGetOperand(op, k);
+            operands[k] = adze_map_get(&inner, value);
+            if (!operands[k].ptr) {
+                operands[k] = adze_is_none(value) ? adze_none_value(&b)
+                                                  : local_constant(&b, l->module, value);
+                adze_map_set(&inner, value, operands[k]);
+            }
+        }
+        if (!adze_to_structured(&b, l->module, op, operands, values))
+            return false;
+        for (intptr_t r = 0; r < mlirOperationGetNumResults(op); r++)
+            adze_map_set(&inner, adze_result(op, (int)r), values[r]);
+    }
+    MlirAttribute unit = mlirUnitAttrGet(ctx->mlir);
+    adze_named flags[] = {{"writable", unit}};
+    adze_shape shape;
+    for (int i = 0; i < n_results; i++) {
+        MlirValue operands[] = {adze_map_get(&inner, results[i]),
+                                mlirBlockGetArgument(body, o.n_inputs + i)};
+        adze_build(&b, "bufferization.materialize_in_destination", 2, operands, 0, NULL, 1, flags, 0);
+    }
+    adze_build(&b, "func.return", 0, NULL, 0, NULL, 0, NULL, 0);
+    int n_before_tables = o.n;
+    if (!hoist_tables(&o, body))
+        return false;
+    if (o.n != n_before_tables) {
+        adze_set(kernel, "function_type",
+                 mlirTypeAttrGet(mlirFunctionTypeGet(ctx->mlir, o.n, o.types, 0, NULL)));
+        adze_set(kernel, "arg_attrs", mlirArrayAttrGet(ctx->mlir, o.n, o.attrs));
+    }
+    if (adze_value_shape(ctx, results[0], &shape)) {
+        int64_t tile[ADZE_MAX_RANK] = {0};
+        adze_set(kernel, "adze.schedule",
+                 dict2(ctx, "tile", adze_i64s(ctx, shape.rank, tile), "", mlirAttributeGetNull()));
+    }
+    MlirStringRef name = mlirStringAttrGetValue(adze_get(kernel, "sym_name"));
+    adze_named callee = {"callee", mlirFlatSymbolRefAttrGet(ctx->mlir, name)};
+    adze_build(&l->b, "func.call", o.n, o.args, 0, NULL, 1, &callee, 0);
+    return true;
+}
+
+/* ---- blocks ---- */
+
+static void copy(lowering *l, MlirValue from, MlirValue to) {
+    MlirValue operands[] = {from, to};
+    adze_build(&l->b, "memref.copy", 2, operands, 0, NULL, 0, NULL, 0);
+}
+
+static bool lower_block(lowering *l, MlirBlock block);
+
+static bool lower_if(lowering *l, MlirOperation op) {
+    adze_context *ctx = l->ctx;
+    MlirValue condition;
+    if (!buffer_of(l, op, mlirOperationGetOperand(op, 0), &condition))
+        return false;
+    for (intptr_t r = 0; r < mlirOperationGetNumResults(op); r++) {
+        MlirValue buffer;
+        if (!destination(l, op, adze_result(op, (int)r), &buffer))
+            return false;
+    }
+    MlirValue flag = adze_build1(&l->b, "memref.load", 1, &condition,
+                                 mlirIntegerTypeGet(ctx->mlir, 1), 0, NULL);
+    MlirOperation branch = adze_build(&l->b, "scf.if", 1, &flag, 0, NULL, 0, NULL, 2);
+    adze_builder here = l->b;
+    for (int r = 0; r < 2; r++) {
+        MlirBlock from = mlirRegionGetFirstBlock(mlirOperationGetRegion(op, r));
+        MlirBlock to = mlirBlockCreate(0, NULL, NULL);
+        mlirRegionAppendOwnedBlock(mlirOperationGetRegion(branch, r), to);
+        l->b = adze_at_end(ctx, to);
+        if (!lower_block(l, from))
+            return false;
+        MlirOperation yield = mlirBlockGetTerminator(from);
+        for (intptr_t i = 0; i < mlirOperationGetNumOperands(yield); i++) {
+            MlirValue value, target = adze_map_get(&l->memref, adze_result(op, (int)i));
+            if (!buffer_of(l, yield, mlirOperationGetOperand(yield, i), &value))
+                return false;
+            copy(l, view(l, value, mlirValueGetType(target)), target);
+        }
+        adze_build(&l->b, "scf.yield", 0, NULL, 0, NULL, 0, NULL, 0);
+    }
+    l->b = here;
+    return true;
+}
+
+static bool lower_value(lowering *l, MlirOperation op) {
+    MlirType type;
+    MlirValue buffer;
+    if (adze_is_op(op, "adze.reshape")) {
+        MlirValue result = adze_result(op, 0);
+        if (!memref_type_of(l, op, result, &type) ||
+            !buffer_of(l, op, mlirOperationGetOperand(op, 0), &buffer))
+            return false;
+        adze_map_set(&l->memref, result, view(l, buffer, type));
+    } else if (adze_is_op(op, "adze.state_read")) {
+        MlirValue result = adze_result(op, 0);
+        if (!memref_type_of(l, op, result, &type))
+            return false;
+        adze_named attr = {"state", adze_get(op, "state")};
+        adze_map_set(&l->memref, result,
+                     adze_build1(&l->b, "adze.state_ref", 0, NULL, type, 1, &attr));
+    } else if (adze_is_op(op, "adze.state_write")) {
+        if (l->n_writes == (int)ADZE_COUNT(l->writes))
+            return adze_error(&l->ctx->diags, adze_node(l->ctx, op), "more than %zu states",
+                              ADZE_COUNT(l->writes));
+        l->writes[l->n_writes++] = (struct lowering_write){mlirOperationGetOperand(op, 0),
+                                                           adze_get_str(l->ctx, op, "state")};
+    } else if (adze_is_op(op, "scf.if")) {
+        return lower_if(l, op);
+    } else if (adze_is_op(op, "adze.tap")) {
+        return adze_error(&l->ctx->diags, adze_node(l->ctx, op), "taps have no lowering to C yet");
+    }
+    return true; /* constants: on demand */
+}
+
+static bool lower_block(lowering *l, MlirBlock block) {
+    adze_grouping grouping;
+    adze_fuse_block(l->ctx, block, &grouping);
+    for (MlirOperation op = mlirBlockGetFirstOperation(block); !mlirOperationIsNull(op);
+         op = mlirOperationGetNextInBlock(op)) {
+        if (adze_fuse_class_of(l->ctx, op) == ADZE_FUSE_VALUE) {
+            if (!lower_value(l, op))
+                return false;
+            continue;
+        }
+        const adze_group *group = adze_group_rooted(&grouping, op);
+        if (group && !outline_group(l, group))
+            return false;
+    }
+    return true;
+}
+
+/* ---- entries ---- */
+
+/* Plans each result of the entry into its output argument where one operation of the entry's block
+ * makes it, looking through reshapes; the others are copied at the end. */
+static void plan_outputs(lowering *l, MlirOperation ret, int n_inputs, MlirBlock body) {
+    for (intptr_t i = 0; i < mlirOperationGetNumOperands(ret); i++) {
+        MlirValue value = mlirOperationGetOperand(ret, i);
+        MlirValue buffer = mlirBlockGetArgument(body, n_inputs + i);
+        for (;;) {
+            MlirOperation op = adze_defining(value);
+            if (mlirOperationIsNull(op) || adze_map_get(&l->planned, value).ptr)
+                break;
+            if (adze_is_op(op, "adze.reshape")) {
+                value = mlirOperationGetOperand(op, 0);
+                continue;
+            }
+            MlirType type;
+            if ((adze_fuse_class_of(l->ctx, op) == ADZE_FUSE_VALUE && !adze_is_op(op, "scf.if")) ||
+                !memref_type_of(l, op, value, &type))
+                break;
+            adze_map_set(&l->planned, value, view(l, buffer, type));
+            break;
+        }
+    }
+}
+
+static bool same_buffer(MlirValue a, MlirValue b) {
+    for (;;) {
+        MlirOperation op = adze_defining(a);
+        if (mlirOperationIsNull(op) || !adze_is_op(op, "memref.reinterpret_cast"))
+            break;
+        a = mlirOperationGetOperand(op, 0);
+    }
+    return mlirValueEqual(a, b);
+}
+
+static bool lower_entry(adze_context *ctx, MlirModule module, MlirOperation old, int *n_kernels) {
+    MlirBlock from = mlirRegionGetFirstBlock(mlirOperationGetRegion(old, 0));
+    MlirOperation ret = mlirBlockGetTerminator(from);
+    int n_in = (int)mlirBlockGetNumArguments(from);
+    int n_out = (int)mlirOperationGetNumOperands(ret), n = n_in + n_out;
+    MlirType *types = ADZE_NEW_ARRAY(ctx->arena, MlirType, n ? (size_t)n : 1);
+    MlirAttribute *attrs = ADZE_NEW_ARRAY(ctx->arena, MlirAttribute, n ? (size_t)n : 1);
+    lowering l = {.ctx = ctx, .module = module, .n_kernels = *n_kernels};
+    l.memref.arena = l.planned.arena = ctx->arena;
+    const char *lists[] = {"arg_attrs", "res_attrs"};
+    for (int i = 0; i < n; i++) {
+        bool input = i < n_in;
+        MlirValue value = input ? mlirBlockGetArgument(from, i)
+                                : mlirOperationGetOperand(ret, i - n_in);
+        if (!memref_type_of(&l, old, value, &types[i]))
+            return false;
+        MlirAttribute list = adze_get(old, lists[!input]), name = mlirAttributeGetNull();
+        if (!mlirAttributeIsNull(list))
+            name = mlirDictionaryAttrGetElementByName(
+                mlirArrayAttrGetElement(list, input ? i : i - n_in),
+                mlirStringRefCreateFromCString("adze.name"));
+        attrs[i] = dict2(ctx, "adze.access", adze_str(ctx, input ? "read" : "write"), "adze.name",
+                         name);
+    }
+    MlirBlock body;
+    adze_builder before = adze_before(ctx, old);
+    const char *name = adze_get_str(ctx, old, "sym_name");
+    adze_set(old, "sym_name", adze_str(ctx, adze_arena_printf(ctx->arena, "%s.l1", name)));
+    l.entry = new_function(&before, name, n, types, attrs, false, &body);
+    adze_set(l.entry, "adze.entry", mlirUnitAttrGet(ctx->mlir));
+    l.before = adze_before(ctx, l.entry);
+    l.b = adze_at_end(ctx, body);
+    for (int i = 0; i < n_in; i++)
+        adze_map_set(&l.memref, mlirBlockGetArgument(from, i), mlirBlockGetArgument(body, i));
+    plan_outputs(&l, ret, n_in, body);
+    if (!lower_block(&l, from))
+        return false;
+    for (int i = 0; i < n_out; i++) {
+        MlirValue buffer, out = mlirBlockGetArgument(body, n_in + i);
+        if (!buffer_of(&l, ret, mlirOperationGetOperand(ret, i), &buffer))
+            return false;
+        if (!same_buffer(buffer, out))
+            copy(&l, buffer, out);
+    }
+    for (int i = 0; i < l.n_writes; i++) {
+        MlirValue buffer;
+        if (!buffer_of(&l, ret, l.writes[i].value, &buffer))
+            return false;
+        adze_named attr = {"state", adze_str(ctx, l.writes[i].state)};
+        copy(&l, buffer,
+             adze_build1(&l.b, "adze.state_ref", 0, NULL, mlirValueGetType(buffer), 1, &attr));
+    }
+    adze_build(&l.b, "func.return", 0, NULL, 0, NULL, 0, NULL, 0);
+    mlirOperationDestroy(old);
+    *n_kernels = l.n_kernels;
+    return true;
+}
+
+/* Weights that no operation reads any more leave the module. */
+static void note_use(MlirOperation op, void *user) {
+    adze_value_map *used = user;
+    if (adze_is_op(op, "adze.get_weight")) {
+        MlirAttribute name = adze_get(op, "weight");
+        adze_map_set(used, (MlirValue){name.ptr}, (MlirValue){name.ptr});
+    }
+}
+
+static void drop_unused_weights(adze_context *ctx, MlirModule module) {
+    adze_value_map used = {.arena = ctx->arena};
+    adze_walk(mlirModuleGetOperation(module), note_use, &used);
+    for (MlirOperation op = mlirBlockGetFirstOperation(mlirModuleGetBody(module));
+         !mlirOperationIsNull(op);) {
+        MlirOperation next = mlirOperationGetNextInBlock(op);
+        if (adze_is_op(op, "adze.weight") &&
+            !adze_map_get(&used, (MlirValue){adze_get(op, "sym_name").ptr}).ptr)
+            mlirOperationDestroy(op);
+        op = next;
+    }
+}
+
+bool adze_pass_kernels(adze_context *ctx, MlirModule module, const adze_pass_options *options) {
+    (void)options;
+    int n_kernels = 0, n_entries = 0;
+    for (MlirOperation op = mlirBlockGetFirstOperation(mlirModuleGetBody(module));
+         !mlirOperationIsNull(op);) {
+        MlirOperation next = mlirOperationGetNextInBlock(op);
+        if (adze_is_op(op, "func.func")) {
+            n_entries++;
+            if (!lower_entry(ctx, module, op, &n_kernels))
+                return false;
+        }
+        op = next;
+    }
+    drop_unused_weights(ctx, module);
+    return n_entries || adze_error(&ctx->diags, NULL, "the module has no entry");
+}
