@@ -36,6 +36,18 @@ typedef struct {
 
 void adze_target_text(text *, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
+/* ---- session: files read during one call, each parsed and validated once ---- */
+
+typedef struct {
+    arena arena;
+    xmlRelaxNG *schema;
+    struct {
+        char *path;
+        xmlDoc *doc;
+    } *files;
+    size_t file_count;
+} session;
+
 /* ---- draft: a target while the files that it extends are applied to it ---- */
 
 typedef struct {
@@ -50,21 +62,25 @@ typedef struct {
     const char *language, *arch, *code, *link, *libs;
     draft_compiler *compilers;
     size_t compiler_count;
-    char *err;          /* of ADZE_TARGET_ERR bytes */
-    xmlRelaxNG *schema; /* borrowed: many files are read with one */
-    const char *file;   /* being read, for errors */
+    char *err;        /* of ADZE_TARGET_ERR bytes */
+    session *session; /* borrowed */
+    const char *file; /* being read, for errors */
 } draft;
 
 /* Writes "file:line: …" and returns false, so that callers can return it. */
 bool adze_target_fail(draft *, const xmlNode *, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-/* Reads dir/target.rng into the draft's schema; to be freed with xmlRelaxNGFree. */
-bool adze_target_read_schema(draft *, const char *dir);
+/* Reads dir/target.rng for the draft's session; to be closed also after a failure. */
+bool adze_target_open_session(draft *, session *, const char *dir);
+void adze_target_close_session(session *);
 
-/* Reads `path` and checks it against the draft's schema, where it has one; NULL with the draft's
- * err set. */
-xmlDoc *adze_target_read_xml(draft *, const char *path);
+/* Parses `path`: without network, entities from outside, or output. To be freed by the caller;
+ * NULL with the draft's err set. */
+xmlDoc *adze_target_parse_xml(draft *, const char *path);
+
+/* The same, validated; it belongs to the draft's session. */
+const xmlDoc *adze_target_read_xml(draft *, const char *path);
 
 /* Applies a validated <target> to the draft: later facts replace earlier ones. */
 bool adze_target_apply(draft *, const xmlNode *target);

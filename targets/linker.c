@@ -148,7 +148,7 @@ char *adze_target_linker_script(const adze_target *t, const adze_link_sizes *siz
                      "        __adze_weights_start = .;\n"
                      "        *_weights*.o(.rodata .rodata.*)\n"
                      "        *_weights*.obj(.rodata .rodata.*)\n"
-                     "        KEEP(*(.weights .weights.*))\n"
+                     "        *(.weights .weights.*)\n"
                      "        . = ALIGN(8);\n"
                      "        __adze_weights_end = .;\n"
                      "    } > %s\n\n",

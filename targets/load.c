@@ -52,26 +52,46 @@ static void say_nothing(void *context, const char *format, ...) {
     (void)format;
 }
 
-bool adze_target_read_schema(draft *d, const char *dir) {
-    xmlGenericErrorFunc old_function = xmlGenericError;
-    void *old_context = xmlGenericErrorContext;
+typedef struct {
+    xmlGenericErrorFunc function;
+    void *context;
+} error_handler;
+
+static error_handler be_quiet(void) {
+    error_handler old = {xmlGenericError, xmlGenericErrorContext};
     xmlSetGenericErrorFunc(NULL, say_nothing);
+    return old;
+}
+
+static void speak_again(error_handler old) { xmlSetGenericErrorFunc(old.context, old.function); }
+
+bool adze_target_open_session(draft *d, session *s, const char *dir) {
+    *s = (session){0};
+    d->session = s;
+    error_handler old = be_quiet();
     const char *file = d->file;
     d->file = adze_target_printf(&d->arena, "%s/target.rng", dir);
     xmlRelaxNGParserCtxt *parser = d->file ? xmlRelaxNGNewParserCtxt(d->file) : NULL;
     if (parser) {
         xmlRelaxNGSetParserStructuredErrors(parser, (xmlStructuredErrorFunc)note_error, d);
-        d->schema = xmlRelaxNGParse(parser);
+        s->schema = xmlRelaxNGParse(parser);
         xmlRelaxNGFreeParserCtxt(parser);
     }
-    if (!d->schema) adze_target_fail(d, NULL, "the schema of targets cannot be read");
+    if (!s->schema) adze_target_fail(d, NULL, "the schema of targets cannot be read");
     d->file = file;
-    xmlSetGenericErrorFunc(old_context, old_function);
-    return d->schema != NULL;
+    speak_again(old);
+    return s->schema != NULL;
+}
+
+void adze_target_close_session(session *s) {
+    for (size_t i = 0; i < s->file_count; i++) xmlFreeDoc(s->files[i].doc);
+    xmlRelaxNGFree(s->schema);
+    adze_target_arena_free(&s->arena);
+    *s = (session){0};
 }
 
 static bool validate(draft *d, xmlDoc *doc) {
-    xmlRelaxNGValidCtxt *valid = xmlRelaxNGNewValidCtxt(d->schema);
+    xmlRelaxNGValidCtxt *valid = xmlRelaxNGNewValidCtxt(d->session->schema);
     bool ok = false;
     if (valid) {
         xmlRelaxNGSetValidStructuredErrors(valid, (xmlStructuredErrorFunc)note_error, d);
@@ -81,32 +101,44 @@ static bool validate(draft *d, xmlDoc *doc) {
     return ok || adze_target_fail(d, NULL, "not a target as target.rng describes it");
 }
 
-/* Parses without network, entities from outside, or output. */
-static xmlDoc *parse(draft *d, const char *path) {
+xmlDoc *adze_target_parse_xml(draft *d, const char *path) {
+    d->file = adze_target_strdup(&d->arena, path);
     xmlParserCtxt *context = xmlNewParserCtxt();
     if (!context) {
         adze_target_fail(d, NULL, "out of memory");
         return NULL;
     }
+    error_handler old = be_quiet();
     xmlDoc *doc = xmlCtxtReadFile(context, path, NULL,
                                   XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
+    speak_again(old);
     if (!doc) note_error(d, xmlCtxtGetLastError(context));
     xmlFreeParserCtxt(context);
     if (!doc) adze_target_fail(d, NULL, "cannot be read as XML");
     return doc;
 }
 
-xmlDoc *adze_target_read_xml(draft *d, const char *path) {
-    xmlGenericErrorFunc old_function = xmlGenericError;
-    void *old_context = xmlGenericErrorContext;
-    xmlSetGenericErrorFunc(NULL, say_nothing);
-    d->file = adze_target_strdup(&d->arena, path);
-    xmlDoc *doc = parse(d, path);
-    if (doc && d->schema && !validate(d, doc)) {
+const xmlDoc *adze_target_read_xml(draft *d, const char *path) {
+    session *s = d->session;
+    for (size_t i = 0; i < s->file_count; i++)
+        if (!strcmp(s->files[i].path, path)) return s->files[i].doc;
+    xmlDoc *doc = adze_target_parse_xml(d, path);
+    if (!doc) return NULL;
+
+    error_handler old = be_quiet();
+    bool ok = validate(d, doc);
+    speak_again(old);
+
+    char *key = adze_target_strdup(&s->arena, path);
+    void *files = adze_target_grow(&s->arena, s->files, s->file_count, sizeof *s->files);
+    if (ok && (!key || !files)) ok = adze_target_fail(d, NULL, "out of memory");
+    if (!ok) {
         xmlFreeDoc(doc);
-        doc = NULL;
+        return NULL;
     }
-    xmlSetGenericErrorFunc(old_context, old_function);
+    s->files = files;
+    s->files[s->file_count].path = key;
+    s->files[s->file_count++].doc = doc;
     return doc;
 }
 
@@ -152,64 +184,41 @@ static char *find_file(draft *d, const char *dir, const char *from, const char *
     return path && access(path, R_OK) == 0 ? path : NULL;
 }
 
-static void free_docs(xmlDoc **docs, size_t count) {
-    for (size_t i = 0; i < count; i++) xmlFreeDoc(docs[i]);
-}
-
 bool adze_target_load_draft(draft *d, const char *dir, const char *name) {
-    xmlDoc *docs[DEEPEST_EXTENDS];
+    const xmlNode *roots[DEEPEST_EXTENDS];
     const char *files[DEEPEST_EXTENDS];
     size_t count = 0;
-    const char *from = NULL, *wanted = name;
-    char *extends = NULL;
-    do {
-        const xmlNode *at = count ? xmlDocGetRootElement(docs[count - 1]) : NULL;
+    for (const char *wanted = name, *from = NULL; wanted; from = files[count - 1]) {
+        const xmlNode *at = count ? roots[count - 1] : NULL;
         char *path = find_file(d, dir, from, wanted);
+        if (!path && at)
+            return adze_target_fail(d, at, "extends '%.100s', which is not there", wanted);
         if (!path) {
-            if (at)
-                adze_target_fail(d, at, "extends '%.100s', which is not there", wanted);
-            else
-                unknown(d, dir, wanted);
-            free_docs(docs, count);
+            unknown(d, dir, wanted);
             return false;
         }
-        for (size_t i = 0; i < count; i++) {
-            if (strcmp(files[i], path)) continue;
-            adze_target_fail(d, at, "extends '%.100s', which is already in this chain: a cycle",
-                             wanted);
-            free_docs(docs, count);
-            return false;
-        }
-        if (count == DEEPEST_EXTENDS) {
-            adze_target_fail(d, at, "extends more than %d files deep", DEEPEST_EXTENDS);
-            free_docs(docs, count);
-            return false;
-        }
-        docs[count] = adze_target_read_xml(d, path);
-        if (!docs[count]) {
-            free_docs(docs, count);
-            return false;
-        }
-        const xmlNode *root = xmlDocGetRootElement(docs[count]);
-        files[count++] = path;
+        for (size_t i = 0; i < count; i++)
+            if (!strcmp(files[i], path))
+                return adze_target_fail(
+                    d, at, "extends '%.100s', which is already in this chain: a cycle", wanted);
+        if (count == DEEPEST_EXTENDS)
+            return adze_target_fail(d, at, "extends more than %d files deep", DEEPEST_EXTENDS);
+        const xmlDoc *doc = adze_target_read_xml(d, path);
+        if (!doc) return false;
+        d->file = path;
+        const xmlNode *root = xmlDocGetRootElement(doc);
         char *own = adze_target_attr(&d->arena, root, "name");
-        if (!is_path(wanted) && own && strcmp(own, wanted)) {
-            adze_target_fail(d, root, "the file of '%s' names itself '%s'", wanted, own);
-            free_docs(docs, count);
-            return false;
-        }
-        from = path;
-        extends = adze_target_attr(&d->arena, root, "extends");
-        wanted = extends;
-    } while (extends);
-
-    bool ok = true;
-    for (size_t i = count; ok && i-- > 0;) {
-        d->file = files[i];
-        ok = adze_target_apply(d, xmlDocGetRootElement(docs[i]));
+        if (!is_path(wanted) && own && strcmp(own, wanted))
+            return adze_target_fail(d, root, "the file of '%s' names itself '%s'", wanted, own);
+        files[count] = path;
+        roots[count++] = root;
+        wanted = adze_target_attr(&d->arena, root, "extends");
     }
-    free_docs(docs, count);
-    return ok;
+    while (count-- > 0) {
+        d->file = files[count];
+        if (!adze_target_apply(d, roots[count])) return false;
+    }
+    return true;
 }
 
 /* ---- composing ---- */
@@ -350,7 +359,7 @@ bool adze_target_all_features(draft *out, const char *dir, const char *arch) {
     bool ok = true;
     for (size_t i = 0; ok && i < count; i++) {
         if (!strcmp(names[i], "native")) continue;
-        draft one = {.err = out->err, .schema = out->schema};
+        draft one = {.err = out->err, .session = out->session};
         ok = adze_target_load_draft(&one, dir, names[i]);
         bool same = ok && one.t.arch && !strcmp(one.t.arch, arch);
         for (size_t j = 0; same && ok && j < one.t.feature_count; j++)
@@ -371,7 +380,7 @@ static const adze_cpu_feature *feature_named(const draft *d, const char *name, s
 
 static bool add_named_features(draft *d, const char *dir, const char *full_name,
                                const char *plus) {
-    draft known = {.err = d->err, .schema = d->schema};
+    draft known = {.err = d->err, .session = d->session};
     bool ok = adze_target_all_features(&known, dir, d->t.arch ? d->t.arch : "");
     while (ok && *plus == '+') {
         const char *word = plus + 1;
@@ -411,11 +420,12 @@ adze_target *adze_target_load(const char *dir, const char *name, char err[ADZE_T
     char unused[ADZE_TARGET_ERR];
     draft d = {.err = err ? err : unused};
     d.err[0] = 0;
-    bool ok = adze_target_read_schema(&d, dir) &&
+    session s;
+    bool ok = adze_target_open_session(&d, &s, dir) &&
               (strcmp(name, "native") ? adze_target_load_named(&d, dir, name)
                                       : adze_target_load_native(&d, dir));
-    xmlRelaxNGFree(d.schema);
-    d.schema = NULL;
+    adze_target_close_session(&s);
+    d.session = NULL;
     if (ok && d.t.hidden) {
         d.file = NULL;
         ok = adze_target_fail(&d, NULL, "'%.100s' is only there to be extended; `adze targets` "
@@ -433,7 +443,7 @@ static int by_name(const void *a, const void *b) {
 }
 
 static bool hidden_file(draft *d, const char *path) {
-    xmlDoc *doc = adze_target_read_xml(d, path);
+    xmlDoc *doc = adze_target_parse_xml(d, path);
     const xmlNode *root = doc ? xmlDocGetRootElement(doc) : NULL;
     char *hidden = root ? adze_target_attr(&d->arena, root, "hidden") : NULL;
     bool is_hidden = hidden && !strcmp(hidden, "yes");

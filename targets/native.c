@@ -37,7 +37,7 @@ static char *best_target(draft *d, const char *dir) {
     for (size_t i = 0; i < count; i++) {
         if (!strcmp(names[i], "native")) continue;
         char unused[ADZE_TARGET_ERR] = "";
-        draft one = {.err = unused, .schema = d->schema};
+        draft one = {.err = unused, .session = d->session};
         bool fits = adze_target_load_draft(&one, dir, names[i]) && one.t.arch &&
                     !strcmp(one.t.arch, "x86") && one.t.run.kind == ADZE_RUN_NATIVE;
         for (size_t j = 0; fits && j < one.t.feature_count; j++)
@@ -59,7 +59,7 @@ static int by_feature_name(const void *a, const void *b) {
 static char *resolved_name(draft *d, const char *dir) {
     char *best = best_target(d, dir);
     if (!best) return adze_target_strdup(&d->arena, "portable");
-    draft base = {.err = d->err, .schema = d->schema}, known = base;
+    draft base = {.err = d->err, .session = d->session}, known = base;
     char *name = best;
     if (adze_target_load_draft(&base, dir, best) &&
         adze_target_all_features(&known, dir, "x86")) {

@@ -270,10 +270,11 @@ adze_target *adze_target_load_pack(const char *dir, const char *pdsc, const char
     char unused[ADZE_TARGET_ERR];
     draft d = {.err = err ? err : unused};
     d.err[0] = 0;
-    xmlDoc *doc = adze_target_read_xml(&d, pdsc);
-    bool ok = doc && adze_target_read_schema(&d, dir) && load(&d, dir, doc, device_name);
-    xmlRelaxNGFree(d.schema);
-    d.schema = NULL;
+    xmlDoc *doc = adze_target_parse_xml(&d, pdsc);
+    session s = {0};
+    bool ok = doc && adze_target_open_session(&d, &s, dir) && load(&d, dir, doc, device_name);
+    adze_target_close_session(&s);
+    d.session = NULL;
     xmlFreeDoc(doc);
     if (!ok) {
         adze_target_arena_free(&d.arena);
