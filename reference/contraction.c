@@ -112,13 +112,14 @@ bool ref_matmul(ref_call *c) {
                         y[j] += x * row[j * mb.column_stride];
             }
     }
-    /* the scale of b's columns, when b is quantized per column */
+    /* the column of each result, for a bias and for scales per column of b */
     adze_quant q;
+    const bool per_column = ref_quant_in(c, 1, &q) && q.n > 1;
+    const int column_axis = b->rank == 1 || ref_bool(c, "trans_b") ? b->rank - 2 : b->rank - 1;
+    if (per_column && q.axis != column_axis)
+        return ref_fail(c, "b is quantized along an axis that is summed over");
     size_t *channel = NULL;
-    if (ref_quant_in(c, 1, &q) && q.n > 1) {
-        const int column_axis = b->rank == 1 || ref_bool(c, "trans_b") ? b->rank - 2 : b->rank - 1;
-        if (q.axis != column_axis)
-            return ref_fail(c, "b is quantized along an axis that is summed over");
+    if (per_column || ref_has(c, 2)) {
         channel = ref_alloc(c, count, sizeof *channel);
         for (size_t i = 0; i < count; i++)
             channel[i] = i % (size_t)n;
