@@ -79,16 +79,19 @@ bool ref_matmul(ref_call *c) {
     int64_t index[ADZE_MAX_RANK] = {0};
     if (!ref_any_quant(c) && (wide_integer(a) || wide_integer(b))) {
         const int64_t *va = ref_i64s(c, a), *vb = ref_i64s(c, b);
+        const int64_t *bias = ref_has(c, 2) ? ref_i64s(c, c->in[2]) : NULL;
         int64_t *out = ref_alloc(c, count, sizeof *out), *y = out;
         for (size_t batch = 0; batch < n_batches; batch++, ref_next(batch_rank, dims, index)) {
             const int64_t *pa = va + batch_offset(&ma, batch_rank, index);
             const int64_t *pb = vb + batch_offset(&mb, batch_rank, index);
             for (int64_t i = 0; i < m; i++)
-                for (int64_t j = 0; j < n; j++, y++)
+                for (int64_t j = 0; j < n; j++, y++) {
+                    *y = bias ? bias[j] : 0;
                     for (int64_t l = 0; l < k; l++)
                         *y = (int64_t)((uint64_t)*y +
                                        (uint64_t)pa[i * ma.row_stride + l * ma.column_stride] *
                                            (uint64_t)pb[l * mb.row_stride + j * mb.column_stride]);
+                }
         }
         ref_put_i64s(&c->out[0], out);
         return true;
