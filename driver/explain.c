@@ -1,0 +1,70 @@
+/* See explain.h. */
+#include "driver/explain.h"
+
+#include "ir/plan.h"
+
+#include <mlir-c/BuiltinAttributes.h>
+
+#include <string.h>
+
+typedef struct counts {
+    size_t loops, runtime_calls, vector_ops;
+} counts;
+
+static void count_op(MlirOperation op, void *user) {
+    counts *n = user;
+    MlirStringRef name = mlirIdentifierStr(mlirOperationGetName(op));
+    n->loops += adze_is_op(op, "scf.for") || adze_is_op(op, "scf.while");
+    n->runtime_calls += adze_is_op(op, "func.call");
+    n->vector_ops += name.length > 7 && !strncmp(name.data, "vector.", 7);
+}
+
+static void append_attr(MlirStringRef part, void *user) {
+    adze_text_append(user, part.data, part.length);
+}
+
+static void explain_kernel(adze_context *ctx, MlirOperation kernel, adze_text *out) {
+    MlirAttribute nodes = adze_get(kernel, "adze.nodes"), schedule = adze_get(kernel, "adze.schedule");
+    adze_text_printf(out, "  %s\n", adze_get_str(ctx, kernel, "sym_name"));
+    if (!mlirAttributeIsNull(nodes) && mlirAttributeIsAArray(nodes)) {
+        intptr_t n = mlirArrayAttrGetNumElements(nodes);
+        adze_text_puts(out, n > 1 ? "    fuses    " : "    from     ");
+        for (intptr_t i = 0; i < n; i++)
+            adze_text_printf(out, "%s%s", i ? ", " : "",
+                             adze_attr_str(ctx, mlirArrayAttrGetElement(nodes, i)));
+        adze_text_puts(out, "\n");
+    }
+    if (!mlirAttributeIsNull(schedule)) {
+        adze_text_puts(out, "    schedule ");
+        mlirAttributePrint(schedule, append_attr, out);
+        adze_text_puts(out, "\n");
+    }
+    counts n = {0};
+    adze_walk(kernel, count_op, &n);
+    adze_text_printf(out, "    %zu loops%s%s\n", n.loops,
+                     n.runtime_calls ? ", calls the runtime" : "",
+                     n.vector_ops ? ", vector instructions"
+                                  : ", scalar C (no vector generator took it)");
+}
+
+void adze_explain(adze_context *ctx, const adze_target *target, const adze_job_model *model,
+                  adze_text *out) {
+    adze_text_printf(out, "%s on %s, kernels in order:\n", model->name, target->name);
+    for (MlirOperation op = mlirBlockGetFirstOperation(mlirModuleGetBody(model->module));
+         !mlirOperationIsNull(op); op = mlirOperationGetNextInBlock(op))
+        if (adze_is_op(op, "func.func") && !mlirAttributeIsNull(adze_get(op, "adze.kernel")))
+            explain_kernel(ctx, op, out);
+    adze_memory_plan plan;
+    size_t before = ctx->diags.count;
+    if (!adze_memory_plan_read(ctx, model->module, NULL, &plan)) {
+        ctx->diags.count = before;
+        return;
+    }
+    adze_text_printf(out, "scratch: %lld bytes, at least %lld are live at once\n",
+                     (long long)plan.scratch_bytes, (long long)plan.lower_bound);
+    for (int i = 0; i < plan.n_buffers; i++)
+        adze_text_printf(out, "  %-32s at %8lld, %8lld bytes, steps %d to %d\n",
+                         plan.buffers[i].name, (long long)plan.buffers[i].offset,
+                         (long long)plan.buffers[i].bytes, plan.buffers[i].first,
+                         plan.buffers[i].last);
+}

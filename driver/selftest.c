@@ -1,0 +1,297 @@
+/* The self-test's numbers: inputs, and the outputs that are right for them.
+ *
+ *   --reference DIR   the folder's inputs and outputs; for a quantized model whose own integer
+ *                     definition differs from the folder's in the last step, the evaluator's outputs
+ *   a dump            what stands in selftest/ beside it
+ *   otherwise         seeded inputs and the evaluator's outputs */
+#include "driver/job.h"
+
+#include "frontend/onnx/import.h"
+#include "reference/reference.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* ---- seeded inputs ---- */
+
+static uint64_t splitmix64(uint64_t *state) {
+    uint64_t z = *state += 0x9E3779B97F4A7C15u;
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9u;
+    z = (z ^ z >> 27) * 0x94D049BB133111EBu;
+    return z ^ z >> 31;
+}
+
+bool adze_selftest_random(adze_context *ctx, const adze_wanted *want, unsigned index, bool zeros,
+                          adze_tensor *out) {
+    int64_t dims[ADZE_MAX_RANK];
+    for (int i = 0; i < want->rank; i++) {
+        int64_t extent = want->lo[i] > 16 ? want->lo[i] : 16;
+        dims[i] = want->dims[i] >= 0 ? want->dims[i] : extent < want->hi[i] ? extent : want->hi[i];
+    }
+    const adze_dtype_info *info = adze_dtype_get(want->dtype);
+    if (info->cls == 'S')
+        return adze_error(&ctx->diags, NULL, "input '%s' is text, which cannot be made up — hint: "
+                                             "--reference DIR", want->name);
+    if (!adze_tensor_new(ctx->arena, want->dtype, want->rank, dims, out))
+        return adze_error(&ctx->diags, NULL, "input '%s' is too large", want->name);
+    uint64_t state = 0xAD2E + index;
+    bool integer = info->cls == 'I' || info->cls == 'U';
+    for (size_t i = 0, n = adze_tensor_count(out); i < n && !zeros; i++) {
+        uint64_t r = splitmix64(&state);
+        if (info->cls == 'B')
+            adze_tensor_set_i64(out, i, (int64_t)(r & 1));
+        else if (integer && info->bits <= 8) /* set_i64 wraps to the type */
+            adze_tensor_set_i64(out, i, (int64_t)(r >> 56));
+        else if (integer)
+            adze_tensor_set_i64(out, i, (int64_t)(r >> 60));
+        else
+            adze_tensor_set_f64(out, i, (double)(r >> 40) / 0x1p23 - 1.0);
+    }
+    return true;
+}
+
+/* ---- a folder of TensorProto files ---- */
+
+/* Names of the graph's inputs that are data, in the file's order: what input_N.pb counts. */
+static bool file_inputs(adze_context *ctx, const adze_job_model *model, const char ***names,
+                        size_t *n) {
+    const onnx_ModelProto *file;
+    if (!adze_onnx_read_model(ctx, model->path, &file))
+        return false;
+    const onnx_GraphProto *g = file->graph;
+    *names = ADZE_NEW_ARRAY(ctx->arena, const char *, g ? g->input.count + 1 : 1);
+    *n = 0;
+    for (size_t i = 0; g && i < g->input.count; i++) {
+        adze_string name = g->input.items[i]->name;
+        bool initializer = false;
+        for (size_t k = 0; k < g->initializer.count && !initializer; k++) {
+            adze_string other = g->initializer.items[k]->name;
+            initializer = other.length == name.length && !memcmp(other.data, name.data, name.length);
+        }
+        if (!initializer)
+            (*names)[(*n)++] = adze_arena_strndup(ctx->arena, name.data, name.length);
+    }
+    return true;
+}
+
+static const char *shape_text(adze_context *ctx, const int64_t *dims, int rank) {
+    adze_text text = {0};
+    for (int i = 0; i < rank; i++)
+        adze_text_printf(&text, "%s%lld", i ? "x" : "", (long long)dims[i]);
+    const char *out = adze_arena_strdup(ctx->arena, text.data ? text.data : "scalar");
+    adze_text_free(&text);
+    return out;
+}
+
+static bool check_tensor(adze_context *ctx, const char *path, const adze_wanted *want,
+                         const adze_tensor *t) {
+    bool fits = t->dtype == want->dtype && t->rank == want->rank;
+    for (int i = 0; fits && i < t->rank; i++)
+        fits = want->dims[i] >= 0 ? t->dims[i] == want->dims[i]
+                                  : t->dims[i] >= want->lo[i] && t->dims[i] <= want->hi[i];
+    return fits || adze_error(&ctx->diags, NULL, "'%s' holds %s %s, '%s' is %s %s", path,
+                              adze_dtype_get(t->dtype)->name, shape_text(ctx, t->dims, t->rank),
+                              want->name, adze_dtype_get(want->dtype)->name,
+                              shape_text(ctx, want->dims, want->rank));
+}
+
+/* Reads DIR/KIND_N.pb for every wanted tensor. names[n]: what file N is for, by position; a file that
+ * carries one of those names goes there instead. */
+static bool read_side(adze_context *ctx, const char *dir, const char *kind, const char *const *names,
+                      size_t n_names, const adze_wanted *want, size_t n, adze_tensor *out) {
+    bool *have = ADZE_NEW_ARRAY(ctx->arena, bool, n + 1);
+    size_t files = 0;
+    for (;; files++) {
+        const char *path = adze_arena_printf(ctx->arena, "%s/%s_%zu.pb", dir, kind, files);
+        if (access(path, F_OK) != 0)
+            break;
+        adze_tensor t;
+        const char *name = NULL;
+        if (!adze_onnx_read_tensor_file(ctx, path, &t, &name))
+            return false;
+        bool known = false;
+        for (size_t i = 0; i < n_names && name; i++)
+            known = known || !strcmp(names[i], name);
+        if (!known)
+            name = files < n_names ? names[files] : "";
+        for (size_t i = 0; i < n; i++)
+            if (!strcmp(want[i].name, name)) {
+                if (!check_tensor(ctx, path, &want[i], &t))
+                    return false;
+                out[i] = t;
+                have[i] = true;
+            }
+    }
+    for (size_t i = 0; i < n; i++)
+        if (!have[i])
+            return adze_error(&ctx->diags, NULL, "'%s' has %zu %s_N.pb files and none for '%s'", dir,
+                              files, kind, want[i].name);
+    return true;
+}
+
+static const char **names_of(adze_context *ctx, const adze_wanted *want, size_t n) {
+    const char **names = ADZE_NEW_ARRAY(ctx->arena, const char *, n + 1);
+    for (size_t i = 0; i < n; i++)
+        names[i] = want[i].name;
+    return names;
+}
+
+/* Sizes and names of both sides, tensors still empty. */
+static bool prepare(adze_context *ctx, const adze_job_model *model, adze_job_selftest *out,
+                    adze_wanted **inputs, adze_wanted **outputs) {
+    *out = (adze_job_selftest){0};
+    if (!adze_job_inputs(ctx, model->module, inputs, &out->n_inputs) ||
+        !adze_job_outputs(ctx, model->module, outputs, &out->n_outputs))
+        return false;
+    out->inputs = ADZE_NEW_ARRAY(ctx->arena, adze_tensor, out->n_inputs + 1);
+    out->outputs = ADZE_NEW_ARRAY(ctx->arena, adze_tensor, out->n_outputs + 1);
+    out->input_names = names_of(ctx, *inputs, out->n_inputs);
+    out->output_names = names_of(ctx, *outputs, out->n_outputs);
+    return true;
+}
+
+bool adze_selftest_read(adze_context *ctx, const adze_job_model *model, const char *dir,
+                        bool with_outputs, adze_job_selftest *out) {
+    adze_wanted *inputs, *outputs;
+    if (!prepare(ctx, model, out, &inputs, &outputs))
+        return false;
+    struct stat st;
+    if (stat(dir, &st) != 0 || !S_ISDIR(st.st_mode))
+        return adze_error(&ctx->diags, NULL, "'%s' is not a folder", dir);
+    const char *inner = adze_arena_printf(ctx->arena, "%s/test_data_set_0", dir);
+    if (stat(inner, &st) == 0 && S_ISDIR(st.st_mode))
+        dir = inner;
+    const char **names = out->input_names;
+    size_t n_names = out->n_inputs;
+    if (!model->is_dump && !file_inputs(ctx, model, &names, &n_names))
+        return false;
+    return read_side(ctx, dir, "input", names, n_names, inputs, out->n_inputs, out->inputs) &&
+           (!with_outputs || read_side(ctx, dir, "output", out->output_names, out->n_outputs,
+                                       outputs, out->n_outputs, out->outputs));
+}
+
+bool adze_selftest_write(adze_context *ctx, const adze_job_selftest *test, const char *dir) {
+    const char *folder = adze_arena_printf(ctx->arena, "%s/selftest", dir);
+    if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+        return adze_error(&ctx->diags, NULL, "cannot make '%s': %s", folder, strerror(errno));
+    for (int side = 0; side < 2; side++) {
+        size_t n = side ? test->n_outputs : test->n_inputs;
+        for (size_t i = 0; i < n; i++) {
+            adze_text bytes = {0};
+            adze_pb_tensor(side ? &test->outputs[i] : &test->inputs[i],
+                           side ? test->output_names[i] : test->input_names[i], &bytes);
+            bool ok = adze_write_file(ctx,
+                                      adze_arena_printf(ctx->arena, "%s/%s_%zu.pb", folder,
+                                                        side ? "output" : "input", i),
+                                      bytes.data, bytes.length);
+            adze_text_free(&bytes);
+            if (!ok)
+                return false;
+        }
+    }
+    return adze_write_file(ctx, adze_arena_printf(ctx->arena, "%s/source.txt", folder), test->source,
+                           strlen(test->source));
+}
+
+/* ---- which outputs ---- */
+
+static void find_quantized(MlirOperation op, void *user) {
+    static const char *const ops[] = {"adze.quantize", "adze.dynamic_quantize"};
+    for (size_t i = 0; i < ADZE_COUNT(ops); i++)
+        if (adze_is_op(op, ops[i]))
+            *(bool *)user = true;
+}
+
+static bool evaluate(adze_context *ctx, const adze_job_model *model, const adze_job_selftest *test,
+                     adze_tensor *outputs) {
+    return adze_ref_run(ctx, model->module, NULL, test->inputs, (int)test->n_inputs, outputs,
+                        (int)test->n_outputs, NULL, NULL);
+}
+
+/* The folder's outputs come from another engine. Where a quantized model's numbers differ from it by
+ * adze's own integer definition, the tree must be held to the definition. */
+static bool settle_quantized(adze_context *ctx, const adze_job_model *model,
+                             adze_job_selftest *test) {
+    adze_tensor *own = ADZE_NEW_ARRAY(ctx->arena, adze_tensor, test->n_outputs + 1);
+    if (!evaluate(ctx, model, test, own))
+        return false;
+    for (size_t i = 0; i < test->n_outputs; i++) {
+        adze_ref_error e;
+        bool same = adze_ref_compare(&own[i], &test->outputs[i], &e);
+        if (same && e.max_rel <= 1e-4)
+            continue;
+        test->replaced = true;
+        double distance = e.same_type ? e.max_abs : 0;
+        if (distance > test->reference_distance)
+            test->reference_distance = distance;
+    }
+    if (test->replaced) {
+        memcpy(test->outputs, own, test->n_outputs * sizeof *own);
+        test->source = "given inputs, outputs by adze's integer arithmetic (reference evaluator)";
+    }
+    return true;
+}
+
+static bool from_reference(adze_context *ctx, adze_job_model *model, const char *dir) {
+    adze_job_selftest *test = &model->selftest;
+    if (!adze_selftest_read(ctx, model, dir, true, test))
+        return false;
+    test->source = "given inputs and outputs";
+    bool quantized = false;
+    if (model->level == 1)
+        adze_walk(mlirModuleGetOperation(model->module), find_quantized, &quantized);
+    return !quantized || settle_quantized(ctx, model, test);
+}
+
+/* The folder beside a dump. */
+static bool from_dump(adze_context *ctx, adze_job_model *model, const char *dir) {
+    if (!adze_selftest_read(ctx, model, dir, true, &model->selftest))
+        return false;
+    const adze_file *source =
+        adze_file_map(ctx, adze_arena_printf(ctx->arena, "%s/source.txt", dir));
+    if (!source)
+        return false;
+    model->selftest.source =
+        adze_arena_strndup(ctx->arena, (const char *)source->data, source->bytes);
+    return true;
+}
+
+static bool from_seed(adze_context *ctx, adze_job_model *model) {
+    adze_job_selftest *test = &model->selftest;
+    adze_wanted *inputs, *outputs;
+    if (!prepare(ctx, model, test, &inputs, &outputs))
+        return false;
+    test->source = "seeded inputs, outputs by the reference evaluator";
+    size_t before = ctx->diags.count;
+    /* Small integers may still be no valid indices; zeros nearly always are. */
+    for (int zeros = 0; zeros < 2; zeros++) {
+        for (size_t i = 0; i < test->n_inputs; i++)
+            if (!adze_selftest_random(ctx, &inputs[i], (unsigned)i, zeros, &test->inputs[i]))
+                return false;
+        ctx->diags.count = before;
+        if (evaluate(ctx, model, test, test->outputs)) {
+            ctx->diags.count = before;
+            return true;
+        }
+    }
+    return adze_error(&ctx->diags, NULL, "the reference evaluator cannot run the model on made-up "
+                                         "inputs — hint: --reference DIR with real ones");
+}
+
+bool adze_selftest_make(adze_context *ctx, adze_job_model *model, const char *reference) {
+    ctx->diags.file = model->path;
+    if (reference)
+        return from_reference(ctx, model, reference);
+    const char *slash = strrchr(model->path, '/');
+    const char *beside = adze_arena_printf(ctx->arena, "%.*sselftest",
+                                           slash ? (int)(slash - model->path + 1) : 0, model->path);
+    if (model->is_dump && access(beside, F_OK) == 0)
+        return from_dump(ctx, model, beside);
+    if (model->level != 1)
+        return adze_error(&ctx->diags, NULL, "no self-test data: the dump's selftest folder is gone — "
+                                             "hint: --reference DIR");
+    return from_seed(ctx, model);
+}
