@@ -12,28 +12,7 @@
 
 #include <string.h>
 
-/* Operations that to_linalg.c takes. */
-static bool is_linalg(adze_op op) {
-    switch (op) {
-    case ADZE_OP_unary:
-    case ADZE_OP_binary:
-    case ADZE_OP_where:
-    case ADZE_OP_cast:
-    case ADZE_OP_quantize:
-    case ADZE_OP_dequantize:
-    case ADZE_OP_transpose:
-    case ADZE_OP_expand:
-    case ADZE_OP_matmul:
-    case ADZE_OP_einsum:
-    case ADZE_OP_reduce:
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* Operations that move elements and so do not care what they mean; the value is the number of leading
- * operands that must be encoded like the result. */
+/* Operations that move elements and so do not care what they mean. */
 static bool moves_codes(MlirOperation op, adze_op which) {
     static const adze_op movers[] = {ADZE_OP_slice,  ADZE_OP_tile,    ADZE_OP_gather,
                                      ADZE_OP_pad,    ADZE_OP_reshape, ADZE_OP_bitcast,
@@ -95,7 +74,7 @@ bool adze_to_structured(adze_builder *b, MlirModule module, MlirOperation op,
         quantized |= is_quantized(ctx, mlirOperationGetOperand(op, i));
     for (intptr_t i = 0; i < mlirOperationGetNumResults(op); i++)
         quantized |= is_quantized(ctx, adze_result(op, (int)i));
-    if (is_linalg(which))
+    if (adze_has_linalg(which))
         return adze_to_linalg(b, module, op, operands, results);
     if (!quantized)
         return adze_clone_structured(b, op, operands, results);
