@@ -175,8 +175,8 @@ bool gn_is_empty(const adze_shape *shape) {
 /* ---- loops ---- */
 
 adze_nest gn_nest(adze_gen *g, MlirValue value, int rank, const bool *skip, MlirValue *index) {
-    MlirValue extents[ADZE_MAX_RANK], at[ADZE_MAX_RANK];
-    const char *names[ADZE_MAX_RANK];
+    MlirValue extents[ADZE_MAX_RANK] = {{NULL}}, at[ADZE_MAX_RANK];
+    const char *names[ADZE_MAX_RANK] = {NULL};
     int axes[ADZE_MAX_RANK], n = 0;
     for (int d = 0; d < rank; d++) {
         if (skip && skip[d])

@@ -214,8 +214,7 @@ static bool operation_word(machine *m, const char *word) {
     for (size_t i = 0; i < ADZE_COUNT(operations); i++) {
         if (strcmp(operations[i].word, word))
             continue;
-        term in[2], out;
-        in[1] = number(0);
+        term in[2] = {number(0), number(0)}, out;
         for (int j = operations[i].n; j-- > 0;)
             in[j] = pop(m);
         bool boolean = in[0].boolean;
