@@ -17,13 +17,18 @@
     node;                                                                                          \
     node = adze_target_next(node, name)
 
-static bool no_memory(draft *d) { return adze_target_fail(d, NULL, "out of memory"); }
+static bool no_memory(draft *d) {
+    return adze_target_fail(d, NULL, "out of memory");
+}
 
-static bool is(const char *s, const char *word) { return s && !strcmp(s, word); }
+static bool is(const char *s, const char *word) {
+    return s && !strcmp(s, word);
+}
 
 static int one_of(const char *s, const char *const *words) {
     for (int i = 0; words[i]; i++)
-        if (is(s, words[i])) return i;
+        if (is(s, words[i]))
+            return i;
     return -1;
 }
 
@@ -31,18 +36,21 @@ static int one_of(const char *s, const char *const *words) {
 
 static void set_text(draft *d, const xmlNode *n, const char *attr, const char **field) {
     char *s = adze_target_attr(&d->arena, n, attr);
-    if (s) *field = s;
+    if (s)
+        *field = s;
 }
 
 static void set_flag(draft *d, const xmlNode *n, const char *attr, bool *field) {
     char *s = adze_target_attr(&d->arena, n, attr);
-    if (s) *field = is(s, "yes");
+    if (s)
+        *field = is(s, "yes");
 }
 
 static bool set_bytes(draft *d, const xmlNode *n, const char *attr, uint64_t most,
                       uint64_t *field) {
     char *s = adze_target_attr(&d->arena, n, attr);
-    if (!s) return true;
+    if (!s)
+        return true;
     if (!adze_target_parse_bytes(s, field) || *field > most)
         return adze_target_fail(d, n, "%s=\"%s\" is not a number up to 0x%llx", attr, s,
                                 (unsigned long long)most);
@@ -51,18 +59,21 @@ static bool set_bytes(draft *d, const xmlNode *n, const char *attr, uint64_t mos
 
 static bool set_count(draft *d, const xmlNode *n, const char *attr, unsigned *field) {
     uint64_t value = *field;
-    if (!set_bytes(d, n, attr, UINT32_MAX, &value)) return false;
+    if (!set_bytes(d, n, attr, UINT32_MAX, &value))
+        return false;
     *field = (unsigned)value;
     return true;
 }
 
 static void set_real(draft *d, const xmlNode *n, const char *attr, double *field) {
     char *s = adze_target_attr(&d->arena, n, attr);
-    if (s) *field = strtod(s, NULL);
+    if (s)
+        *field = strtod(s, NULL);
 }
 
 static bool set_type(draft *d, const xmlNode *n, const char *spelling, adze_value_type *type) {
-    if (adze_target_parse_type(&d->arena, spelling, type)) return true;
+    if (adze_target_parse_type(&d->arena, spelling, type))
+        return true;
     return adze_target_fail(d, n, "'%s' is not a value type; README.md lists them", spelling);
 }
 
@@ -77,7 +88,8 @@ static bool apply_machine(draft *d, const xmlNode *n) {
     set_flag(d, n, "pthreads", &t->has_pthreads);
     set_flag(d, n, "incbin", &t->has_incbin);
     char *endian = adze_target_attr(&d->arena, n, "endian");
-    if (endian) t->endian = is(endian, "big") ? ADZE_ENDIAN_BIG : ADZE_ENDIAN_LITTLE;
+    if (endian)
+        t->endian = is(endian, "big") ? ADZE_ENDIAN_BIG : ADZE_ENDIAN_LITTLE;
     char *fpu = adze_target_attr(&d->arena, n, "fpu");
     if (fpu)
         t->fpu = is(fpu, "double")   ? ADZE_FPU_DOUBLE
@@ -99,7 +111,8 @@ static bool apply_flags(draft *d, const xmlNode *n) {
                  {"libs", &d->libs}};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         const xmlNode *part = adze_target_child(n, parts[i].name);
-        if (part) *parts[i].field = adze_target_content(&d->arena, part);
+        if (part)
+            *parts[i].field = adze_target_content(&d->arena, part);
     }
     return true;
 }
@@ -110,7 +123,8 @@ static bool apply_compilers(draft *d, const xmlNode *n) {
     for (EACH(c, n, "compiler")) {
         d->compilers =
             adze_target_grow(&d->arena, d->compilers, d->compiler_count, sizeof *d->compilers);
-        if (!d->compilers) return no_memory(d);
+        if (!d->compilers)
+            return no_memory(d);
         draft_compiler *k = &d->compilers[d->compiler_count++];
         set_text(d, c, "cc", &k->cc);
         k->link = k->cc;
@@ -126,8 +140,10 @@ static bool apply_compilers(draft *d, const xmlNode *n) {
 /* "a b c" → {"a", "b", "c", NULL} */
 static const char *const *split(arena *a, const char *line, size_t *count) {
     size_t words = 1;
-    if (!line) line = "";
-    for (const char *s = line; *s; s++) words += *s == ' ';
+    if (!line)
+        line = "";
+    for (const char *s = line; *s; s++)
+        words += *s == ' ';
     const char **list = adze_target_alloc(a, (words + 1) * sizeof *list);
     *count = 0;
     while (list && *line) {
@@ -154,16 +170,15 @@ static bool apply_run(draft *d, const xmlNode *n) {
     }
     const xmlNode *count = adze_target_child(n, "count");
     if (count)
-        run->count_argv =
-            split(&d->arena, adze_target_content(&d->arena, count), &run->count_argc);
+        run->count_argv = split(&d->arena, adze_target_content(&d->arena, count), &run->count_argc);
     adze_run_variant *variants = NULL;
     for (EACH(v, n, "variant")) {
         variants = adze_target_grow(&d->arena, variants, run->variant_count, sizeof *variants);
-        if (!variants) return no_memory(d);
+        if (!variants)
+            return no_memory(d);
         adze_run_variant *variant = &variants[run->variant_count++];
         set_text(d, v, "name", &variant->name);
-        variant->argv =
-            split(&d->arena, adze_target_content(&d->arena, v), &variant->argc);
+        variant->argv = split(&d->arena, adze_target_content(&d->arena, v), &variant->argc);
     }
     run->variants = variants;
     return true;
@@ -172,8 +187,8 @@ static bool apply_run(draft *d, const xmlNode *n) {
 static bool apply_clock(draft *d, const xmlNode *n) {
     static const char *const kinds[] = {"monotonic", "systick", "instret", NULL};
     adze_clock *clock = &d->t.clock;
-    *clock =
-        (adze_clock){.kind = (adze_clock_kind)one_of(adze_target_attr(&d->arena, n, "kind"), kinds)};
+    *clock = (adze_clock){
+        .kind = (adze_clock_kind)one_of(adze_target_attr(&d->arena, n, "kind"), kinds)};
     set_real(d, n, "ticks-per-second", &clock->ticks_per_second);
     set_real(d, n, "instructions-per-tick", &clock->instructions_per_tick);
     return true;
@@ -181,13 +196,14 @@ static bool apply_clock(draft *d, const xmlNode *n) {
 
 static bool apply_memory(draft *d, const xmlNode *n) {
     static const char *const kinds[] = {"flash", "sram", "dtcm", "itcm", "psram", "dram", NULL};
-    static const char *const roles[] = {"code", "weights", "data", "scratch", "state", "stack",
-                                        NULL};
+    static const char *const roles[] = {"code",  "weights", "data", "scratch",
+                                        "state", "stack",   NULL};
     adze_region *regions = NULL;
     size_t count = 0;
     for (EACH(r, n, "region")) {
         regions = adze_target_grow(&d->arena, regions, count, sizeof *regions);
-        if (!regions) return no_memory(d);
+        if (!regions)
+            return no_memory(d);
         adze_region *region = &regions[count];
         set_text(d, r, "name", &region->name);
         if (!set_bytes(d, r, "base", UINT64_MAX, &region->base) ||
@@ -197,8 +213,10 @@ static bool apply_memory(draft *d, const xmlNode *n) {
         size_t word_count;
         char *holds = adze_target_attr(&d->arena, r, "holds");
         const char *const *words = split(&d->arena, holds, &word_count);
-        if (!words) return no_memory(d);
-        for (size_t i = 0; i < word_count; i++) region->roles |= 1u << one_of(words[i], roles);
+        if (!words)
+            return no_memory(d);
+        for (size_t i = 0; i < word_count; i++)
+            region->roles |= 1u << one_of(words[i], roles);
         set_real(d, r, "read-bytes-per-cycle", &region->read_bytes_per_cycle);
 
         if (region->bytes == 0 || region->base > UINT64_MAX - region->bytes)
@@ -224,7 +242,8 @@ static bool apply_caches(draft *d, const xmlNode *n) {
     size_t count = 0;
     for (EACH(c, n, "cache")) {
         caches = adze_target_grow(&d->arena, caches, count, sizeof *caches);
-        if (!caches) return no_memory(d);
+        if (!caches)
+            return no_memory(d);
         adze_cache *cache = &caches[count++];
         char *kind = adze_target_attr(&d->arena, c, "kind");
         cache->kind = kind ? kind[0] : 'u';
@@ -243,14 +262,17 @@ static bool apply_caches(draft *d, const xmlNode *n) {
 
 bool adze_target_find_feature(const draft *d, const char *name) {
     for (size_t i = 0; i < d->t.feature_count; i++)
-        if (is(d->t.features[i].name, name)) return true;
+        if (is(d->t.features[i].name, name))
+            return true;
     return false;
 }
 
 bool adze_target_add_feature(draft *d, const adze_cpu_feature *feature) {
-    if (adze_target_find_feature(d, feature->name)) return true;
+    if (adze_target_find_feature(d, feature->name))
+        return true;
     adze_cpu_feature *features = APPEND(d, features, feature_count);
-    if (!features) return no_memory(d);
+    if (!features)
+        return no_memory(d);
     adze_cpu_feature *copy = &features[d->t.feature_count++];
     *copy = *feature;
     copy->name = adze_target_strdup(&d->arena, feature->name);
@@ -273,7 +295,8 @@ static bool apply_cpuid(draft *d, const xmlNode *n) {
         feature.xcr0 = xcr0;
         char *reg = adze_target_attr(&d->arena, f, "register");
         feature.reg = reg ? reg[1] : 'a'; /* e[a]x */
-        if (!adze_target_add_feature(d, &feature)) return false;
+        if (!adze_target_add_feature(d, &feature))
+            return false;
     }
     return true;
 }
@@ -286,15 +309,19 @@ static bool apply_vectors(draft *d, const xmlNode *n) {
         return false;
     for (EACH(x, n, "type")) {
         adze_vector_type row = {0};
-        if (!set_type(d, x, adze_target_attr(&d->arena, x, "name"), &row.type)) return false;
+        if (!set_type(d, x, adze_target_attr(&d->arena, x, "name"), &row.type))
+            return false;
         set_text(d, x, "c", &row.c_type);
         set_text(d, x, "header", &row.header);
         adze_vector_type *rows = APPEND(d, vector_types, vector_type_count);
-        if (!rows) return no_memory(d);
+        if (!rows)
+            return no_memory(d);
         size_t i = 0;
-        while (i < d->t.vector_type_count && !is(rows[i].type.spelling, row.type.spelling)) i++;
+        while (i < d->t.vector_type_count && !is(rows[i].type.spelling, row.type.spelling))
+            i++;
         rows[i] = row;
-        if (i == d->t.vector_type_count) d->t.vector_type_count++;
+        if (i == d->t.vector_type_count)
+            d->t.vector_type_count++;
         d->t.vector_types = rows;
     }
     return true;
@@ -304,10 +331,13 @@ static bool apply_vectors(draft *d, const xmlNode *n) {
 static bool check_template(draft *d, const xmlNode *n, const adze_instruction *row) {
     for (const char *s = row->c; (s = strchr(s, '$')) != NULL; s++) {
         s++;
-        if (*s == '$' || *s == 'T' || !strncmp(s, "vl", 2)) continue;
-        if (!strncmp(s, "pg", 2)) continue;
+        if (*s == '$' || *s == 'T' || !strncmp(s, "vl", 2))
+            continue;
+        if (!strncmp(s, "pg", 2))
+            continue;
         if (*s >= '0' && *s <= '9') {
-            if ((size_t)(*s - '0') < row->operand_count) continue;
+            if ((size_t)(*s - '0') < row->operand_count)
+                continue;
             return adze_target_fail(d, n, "instruction %s uses operand $%c of %zu", row->name, *s,
                                     row->operand_count);
         }
@@ -320,37 +350,45 @@ static bool apply_instructions(draft *d, const xmlNode *n) {
     for (EACH(x, n, "instruction")) {
         adze_instruction row = {0};
         set_text(d, x, "name", &row.name);
-        if (!set_type(d, x, adze_target_attr(&d->arena, x, "type"), &row.type)) return false;
+        if (!set_type(d, x, adze_target_attr(&d->arena, x, "type"), &row.type))
+            return false;
         row.result = row.type;
         char *result = adze_target_attr(&d->arena, x, "result");
-        if (result && !set_type(d, x, result, &row.result)) return false;
+        if (result && !set_type(d, x, result, &row.result))
+            return false;
         set_text(d, n, "header", &row.header);
         set_text(d, x, "header", &row.header);
         set_text(d, x, "needs", &row.needs);
         set_real(d, x, "cycles", &row.cycles);
         row.c = adze_target_content(&d->arena, x);
-        if (!row.c) return no_memory(d);
+        if (!row.c)
+            return no_memory(d);
 
         const char *const *words =
             split(&d->arena, adze_target_attr(&d->arena, x, "operands"), &row.operand_count);
         adze_value_type *operands =
             adze_target_alloc(&d->arena, (row.operand_count + 1) * sizeof *operands);
-        if (!words || !operands) return no_memory(d);
+        if (!words || !operands)
+            return no_memory(d);
         for (size_t i = 0; i < row.operand_count; i++)
-            if (!set_type(d, x, words[i], &operands[i])) return false;
+            if (!set_type(d, x, words[i], &operands[i]))
+                return false;
         row.operands = operands;
-        if (!check_template(d, x, &row)) return false;
+        if (!check_template(d, x, &row))
+            return false;
 
         /* a row with the same name, type and need takes the older one's place */
         adze_instruction *rows = APPEND(d, instructions, instruction_count);
-        if (!rows) return no_memory(d);
+        if (!rows)
+            return no_memory(d);
         size_t i = 0;
         for (; i < d->t.instruction_count; i++)
             if (is(rows[i].name, row.name) && is(rows[i].type.spelling, row.type.spelling) &&
                 (row.needs ? is(rows[i].needs, row.needs) : !rows[i].needs))
                 break;
         rows[i] = row;
-        if (i == d->t.instruction_count) d->t.instruction_count++;
+        if (i == d->t.instruction_count)
+            d->t.instruction_count++;
         d->t.instructions = rows;
     }
     return true;
@@ -360,27 +398,33 @@ static bool apply_costs(draft *d, const xmlNode *n) {
     for (EACH(c, n, "cost")) {
         adze_cost *costs = APPEND(d, costs, cost_count);
         char *name = adze_target_attr(&d->arena, c, "name");
-        if (!costs || !name) return no_memory(d);
+        if (!costs || !name)
+            return no_memory(d);
         size_t i = 0;
-        while (i < d->t.cost_count && !is(costs[i].name, name)) i++;
+        while (i < d->t.cost_count && !is(costs[i].name, name))
+            i++;
         costs[i].name = name;
         set_real(d, c, "value", &costs[i].value);
-        if (i == d->t.cost_count) d->t.cost_count++;
+        if (i == d->t.cost_count)
+            d->t.cost_count++;
         d->t.costs = costs;
     }
     return true;
 }
 
-static bool apply_words(draft *d, const xmlNode *n, const char *element,
-                        const char *const **list, size_t *count) {
+static bool apply_words(draft *d, const xmlNode *n, const char *element, const char *const **list,
+                        size_t *count) {
     for (EACH(w, n, element)) {
         char *word = adze_target_content(&d->arena, w);
         const char **grown = adze_target_grow(&d->arena, *list, *count, sizeof *grown);
-        if (!grown || !word) return no_memory(d);
+        if (!grown || !word)
+            return no_memory(d);
         size_t i = 0;
-        while (i < *count && !is(grown[i], word)) i++;
+        while (i < *count && !is(grown[i], word))
+            i++;
         grown[i] = word;
-        if (i == *count) ++*count;
+        if (i == *count)
+            ++*count;
         *list = grown;
     }
     return true;
@@ -411,10 +455,12 @@ bool adze_target_apply(draft *d, const xmlNode *target) {
     d->t.hidden = false;
     set_flag(d, target, "hidden", &d->t.hidden);
     const xmlNode *description = adze_target_child(target, "description");
-    if (description) d->t.description = adze_target_content(&d->arena, description);
+    if (description)
+        d->t.description = adze_target_content(&d->arena, description);
     for (size_t i = 0; i < sizeof sections / sizeof *sections; i++) {
         const xmlNode *n = adze_target_child(target, sections[i].element);
-        if (n && !sections[i].apply(d, n)) return false;
+        if (n && !sections[i].apply(d, n))
+            return false;
     }
     return true;
 }

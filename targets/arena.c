@@ -12,7 +12,8 @@ struct arena_block {
 
 void *adze_target_alloc(arena *a, size_t bytes) {
     arena_block *b = calloc(1, sizeof *b + bytes);
-    if (!b) return NULL;
+    if (!b)
+        return NULL;
     b->next = a->blocks;
     a->blocks = b;
     return b->data;
@@ -28,7 +29,8 @@ void adze_target_arena_free(arena *a) {
 
 char *adze_target_strndup(arena *a, const char *s, size_t length) {
     char *copy = adze_target_alloc(a, length + 1);
-    if (copy) memcpy(copy, s, length);
+    if (copy)
+        memcpy(copy, s, length);
     return copy;
 }
 
@@ -42,7 +44,8 @@ char *adze_target_printf(arena *a, const char *format, ...) {
     int length = vsnprintf(NULL, 0, format, args);
     va_end(args);
     char *s = length < 0 ? NULL : adze_target_alloc(a, (size_t)length + 1);
-    if (!s) return NULL;
+    if (!s)
+        return NULL;
     va_start(args, format);
     vsnprintf(s, (size_t)length + 1, format, args);
     va_end(args);
@@ -51,12 +54,14 @@ char *adze_target_printf(arena *a, const char *format, ...) {
 
 void *adze_target_grow(arena *a, const void *items, size_t count, size_t bytes) {
     char *grown = adze_target_alloc(a, (count + 1) * bytes);
-    if (grown && count) memcpy(grown, items, count * bytes);
+    if (grown && count)
+        memcpy(grown, items, count * bytes);
     return grown;
 }
 
 void adze_target_text(text *t, const char *format, ...) {
-    if (t->failed) return;
+    if (t->failed)
+        return;
     va_list args;
     va_start(args, format);
     int length = vsnprintf(NULL, 0, format, args);

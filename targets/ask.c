@@ -17,7 +17,8 @@ const adze_instruction *adze_target_instruction(const adze_target *t, const char
 
 const adze_vector_type *adze_target_vector_type(const adze_target *t, const char *type) {
     for (size_t i = 0; i < t->vector_type_count; i++)
-        if (!strcmp(t->vector_types[i].type.spelling, type)) return &t->vector_types[i];
+        if (!strcmp(t->vector_types[i].type.spelling, type))
+            return &t->vector_types[i];
     return NULL;
 }
 
@@ -36,9 +37,11 @@ char *adze_target_instruction_c(const adze_target *t, const adze_instruction *ro
             with = "$";
         } else if (*s == 'T') {
             const adze_vector_type *v = adze_target_vector_type(t, row->type.spelling);
-            if (v) with = v->c_type;
+            if (v)
+                with = v->c_type;
         } else if (*s >= '0' && *s <= '9') {
-            if ((size_t)(*s - '0') < arg_count) with = args[*s - '0'];
+            if ((size_t)(*s - '0') < arg_count)
+                with = args[*s - '0'];
         } else if (!strncmp(s, "vl", 2) || !strncmp(s, "pg", 2)) {
             with = *s == 'v' ? vl : pg;
             s++;
@@ -58,36 +61,43 @@ char *adze_target_instruction_c(const adze_target *t, const adze_instruction *ro
 
 bool adze_target_has_feature(const adze_target *t, const char *feature) {
     for (size_t i = 0; i < t->feature_count; i++)
-        if (!strcmp(t->features[i].name, feature)) return true;
+        if (!strcmp(t->features[i].name, feature))
+            return true;
     return false;
 }
 
 double adze_target_cost(const adze_target *t, const char *name, double otherwise) {
     for (size_t i = 0; i < t->cost_count; i++)
-        if (!strcmp(t->costs[i].name, name)) return t->costs[i].value;
+        if (!strcmp(t->costs[i].name, name))
+            return t->costs[i].value;
     return otherwise;
 }
 
 const adze_cache *adze_target_data_cache(const adze_target *t, unsigned level) {
     for (size_t i = 0; i < t->cache_count; i++)
-        if (t->caches[i].level == level && t->caches[i].kind != 'i') return &t->caches[i];
+        if (t->caches[i].level == level && t->caches[i].kind != 'i')
+            return &t->caches[i];
     return NULL;
 }
 
 bool adze_target_on_path(const char *program) {
     size_t length = strcspn(program, " ");
     const char *path = getenv("PATH");
-    if (!length || !path) return false;
+    if (!length || !path)
+        return false;
     bool direct = memchr(program, '/', length) != NULL;
     for (;;) {
         size_t folder = direct ? 0 : strcspn(path, ":");
         text candidate = {0};
-        if (folder) adze_target_text(&candidate, "%.*s/", (int)folder, path);
+        if (folder)
+            adze_target_text(&candidate, "%.*s/", (int)folder, path);
         adze_target_text(&candidate, "%.*s", (int)length, program);
         bool found = !candidate.failed && (direct || folder) && access(candidate.data, X_OK) == 0;
         free(candidate.data);
-        if (found) return true;
-        if (direct || !path[folder]) return false;
+        if (found)
+            return true;
+        if (direct || !path[folder])
+            return false;
         path += folder + 1;
     }
 }
@@ -113,6 +123,7 @@ const char *adze_target_run_kind_name(adze_run_kind kind) {
 const char *adze_target_role_name(unsigned role) {
     static const char *const names[] = {"code", "weights", "data", "scratch", "state", "stack"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (role == 1u << i) return names[i];
+        if (role == 1u << i)
+            return names[i];
     return "?";
 }

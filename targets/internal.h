@@ -44,7 +44,7 @@ typedef struct {
     struct {
         char *path;
         xmlDoc *doc;
-    } *files;
+    } * files;
     size_t file_count;
 } session;
 

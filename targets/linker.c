@@ -29,7 +29,8 @@ bool adze_target_place(const adze_target *t, const adze_link_sizes *sizes,
     draft d = {.err = err ? err : unused};
     d.err[0] = 0;
     uint64_t none;
-    if (!missing_bytes) missing_bytes = &none;
+    if (!missing_bytes)
+        missing_bytes = &none;
     *missing_bytes = 0;
     *placement = (adze_placement){0};
 
@@ -46,7 +47,8 @@ bool adze_target_place(const adze_target *t, const adze_link_sizes *sizes,
         {ADZE_ROLE_WEIGHTS, sizes->weights, &placement->weights},
     };
     uint64_t *used = calloc(t->region_count + 1, sizeof *used);
-    if (!used) return adze_target_fail(&d, NULL, "out of memory");
+    if (!used)
+        return adze_target_fail(&d, NULL, "out of memory");
     bool ok = true;
     for (size_t p = 0; ok && p < PARTS; p++) {
         uint64_t bytes = align_up(parts[p].bytes, PART_ALIGN), most = 0;
@@ -54,10 +56,13 @@ bool adze_target_place(const adze_target *t, const adze_link_sizes *sizes,
         size_t r = 0;
         for (; r < t->region_count; r++) {
             const adze_region *region = &t->regions[r];
-            if (!(region->roles & parts[p].role)) continue;
+            if (!(region->roles & parts[p].role))
+                continue;
             uint64_t left = region->bytes > used[r] ? region->bytes - used[r] : 0;
-            if (bytes <= left) break;
-            if (left > most) most = left;
+            if (bytes <= left)
+                break;
+            if (left > most)
+                most = left;
             adze_target_text(&tried, "%s%s has %" PRIu64 " of %" PRIu64 " left",
                              tried.length ? ", " : "", region->name, left, region->bytes);
         }
@@ -96,30 +101,33 @@ char *adze_target_linker_script(const adze_target *t, const adze_link_sizes *siz
         return NULL;
     }
     adze_placement at;
-    if (!adze_target_place(t, sizes, &at, NULL, err)) return NULL;
+    if (!adze_target_place(t, sizes, &at, NULL, err))
+        return NULL;
 
     const adze_region *r = t->regions;
     const char *code = r[at.code].name, *weights = r[at.weights].name, *data = r[at.data].name;
     const char *state = r[at.state].name, *scratch = r[at.scratch].name;
     /* the processor starts at the beginning of the first region with code, wherever the rest is */
     size_t reset_region = 0;
-    while (!(r[reset_region].roles & ADZE_ROLE_CODE)) reset_region++;
+    while (!(r[reset_region].roles & ADZE_ROLE_CODE))
+        reset_region++;
     const char *reset = r[reset_region].name;
     uint64_t stack = stack_bytes(t, sizes);
     bool arm = !strcmp(t->arch, "arm");
 
     text s = {0};
-    adze_target_text(&s, "/* Memory of %s. Made by adze from the target's regions. */\n\n", t->name);
+    adze_target_text(&s, "/* Memory of %s. Made by adze from the target's regions. */\n\n",
+                     t->name);
     adze_target_text(&s, "ENTRY(%s)\n\nMEMORY\n{\n", "adze_board_reset");
     for (size_t i = 0; i < t->region_count; i++) {
         uint64_t bytes = r[i].bytes - (i == at.stack ? stack : 0);
-        adze_target_text(&s, "    %-12s (rwx) : ORIGIN = 0x%08" PRIx64 ", LENGTH = 0x%08" PRIx64 "\n",
+        adze_target_text(&s,
+                         "    %-12s (rwx) : ORIGIN = 0x%08" PRIx64 ", LENGTH = 0x%08" PRIx64 "\n",
                          r[i].name, r[i].base, bytes);
         if (i == at.stack)
-            adze_target_text(&s,
-                             "    %-12s (rw)  : ORIGIN = 0x%08" PRIx64 ", LENGTH = 0x%08" PRIx64
-                             "\n",
-                             "stack", r[i].base + bytes, stack);
+            adze_target_text(
+                &s, "    %-12s (rw)  : ORIGIN = 0x%08" PRIx64 ", LENGTH = 0x%08" PRIx64 "\n",
+                "stack", r[i].base + bytes, stack);
     }
     adze_target_text(&s, "}\n\nSECTIONS\n{\n");
     adze_target_text(&s,
@@ -189,22 +197,21 @@ char *adze_target_linker_script(const adze_target *t, const adze_link_sizes *siz
                      "        __adze_bss_end = .;\n"
                      "    } > %s\n\n",
                      data, data);
-    adze_target_text(&s,
-                     "    .stack (NOLOAD) :\n    {\n"
-                     "        __adze_stack_limit = .;\n"
-                     "        . += 0x%" PRIx64 ";\n"
-                     "        __adze_stack_top = .;\n"
-                     "    } > stack\n\n"
-                     "    /DISCARD/ : { *(.eh_frame .eh_frame.* .ARM.extab* .ARM.exidx* .note.*) }\n}\n\n",
-                     stack);
+    adze_target_text(
+        &s,
+        "    .stack (NOLOAD) :\n    {\n"
+        "        __adze_stack_limit = .;\n"
+        "        . += 0x%" PRIx64 ";\n"
+        "        __adze_stack_top = .;\n"
+        "    } > stack\n\n"
+        "    /DISCARD/ : { *(.eh_frame .eh_frame.* .ARM.extab* .ARM.exidx* .note.*) }\n}\n\n",
+        stack);
 
     /* bytes used of each region, for `make footprint` to read from the symbol table */
     const placed_section sections[] = {
-        {".vectors", reset_region, false}, {".text", at.code, false},
-        {".rodata", at.code, false},       {".weights", at.weights, false},
-        {".data", at.data, true},          {".state", at.state, false},
-        {".scratch", at.scratch, false},   {".bss", at.data, false},
-        {".stack", at.stack, false},
+        {".vectors", reset_region, false}, {".text", at.code, false}, {".rodata", at.code, false},
+        {".weights", at.weights, false},   {".data", at.data, true},  {".state", at.state, false},
+        {".scratch", at.scratch, false},   {".bss", at.data, false},  {".stack", at.stack, false},
     };
     for (size_t i = 0; i < t->region_count; i++) {
         adze_target_text(&s, "__adze_used_%s = 0", r[i].name);

@@ -7,10 +7,6 @@
 #include "internal.h"
 
 #include <dirent.h>
-#include <libxml/parser.h>
-#include <libxml/relaxng.h>
-#include <libxml/xmlerror.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,128 +16,6 @@ enum { DEEPEST_EXTENDS = 16 };
 /* Generated C and its tests rest on these two, so no target may lack them. */
 static const char language_required[] = "-std=c11 -ffp-contract=off";
 
-bool adze_target_fail(draft *d, const xmlNode *node, const char *format, ...) {
-    if (d->err && !d->err[0]) {
-        int n = 0;
-        if (d->file && node && node->line)
-            n = snprintf(d->err, ADZE_TARGET_ERR, "%s:%ld: ", d->file, xmlGetLineNo(node));
-        else if (d->file)
-            n = snprintf(d->err, ADZE_TARGET_ERR, "%s: ", d->file);
-        if (n < 0 || n >= ADZE_TARGET_ERR) n = 0;
-        va_list args;
-        va_start(args, format);
-        vsnprintf(d->err + n, (size_t)(ADZE_TARGET_ERR - n), format, args);
-        va_end(args);
-    }
-    return false;
-}
-
-/* ---- XML ---- */
-
-/* Keeps the first error: the later ones mostly follow from it. */
-static void note_error(void *context, xmlErrorPtr error) {
-    draft *d = context;
-    if (!d->err || d->err[0] || !error || !error->message) return;
-    int length = (int)strcspn(error->message, "\n");
-    snprintf(d->err, ADZE_TARGET_ERR, "%s:%d: %.*s", d->file, error->line, length, error->message);
-}
-
-/* libxml2 also prints to stderr through its generic handler unless told otherwise. */
-static void say_nothing(void *context, const char *format, ...) {
-    (void)context;
-    (void)format;
-}
-
-typedef struct {
-    xmlGenericErrorFunc function;
-    void *context;
-} error_handler;
-
-static error_handler be_quiet(void) {
-    error_handler old = {xmlGenericError, xmlGenericErrorContext};
-    xmlSetGenericErrorFunc(NULL, say_nothing);
-    return old;
-}
-
-static void speak_again(error_handler old) { xmlSetGenericErrorFunc(old.context, old.function); }
-
-bool adze_target_open_session(draft *d, session *s, const char *dir) {
-    *s = (session){0};
-    d->session = s;
-    error_handler old = be_quiet();
-    const char *file = d->file;
-    d->file = adze_target_printf(&d->arena, "%s/target.rng", dir);
-    xmlRelaxNGParserCtxt *parser = d->file ? xmlRelaxNGNewParserCtxt(d->file) : NULL;
-    if (parser) {
-        xmlRelaxNGSetParserStructuredErrors(parser, (xmlStructuredErrorFunc)note_error, d);
-        s->schema = xmlRelaxNGParse(parser);
-        xmlRelaxNGFreeParserCtxt(parser);
-    }
-    if (!s->schema) adze_target_fail(d, NULL, "the schema of targets cannot be read");
-    d->file = file;
-    speak_again(old);
-    return s->schema != NULL;
-}
-
-void adze_target_close_session(session *s) {
-    for (size_t i = 0; i < s->file_count; i++) xmlFreeDoc(s->files[i].doc);
-    xmlRelaxNGFree(s->schema);
-    adze_target_arena_free(&s->arena);
-    *s = (session){0};
-}
-
-static bool validate(draft *d, xmlDoc *doc) {
-    xmlRelaxNGValidCtxt *valid = xmlRelaxNGNewValidCtxt(d->session->schema);
-    bool ok = false;
-    if (valid) {
-        xmlRelaxNGSetValidStructuredErrors(valid, (xmlStructuredErrorFunc)note_error, d);
-        ok = xmlRelaxNGValidateDoc(valid, doc) == 0;
-        xmlRelaxNGFreeValidCtxt(valid);
-    }
-    return ok || adze_target_fail(d, NULL, "not a target as target.rng describes it");
-}
-
-xmlDoc *adze_target_parse_xml(draft *d, const char *path) {
-    d->file = adze_target_strdup(&d->arena, path);
-    xmlParserCtxt *context = xmlNewParserCtxt();
-    if (!context) {
-        adze_target_fail(d, NULL, "out of memory");
-        return NULL;
-    }
-    error_handler old = be_quiet();
-    xmlDoc *doc = xmlCtxtReadFile(context, path, NULL,
-                                  XML_PARSE_NONET | XML_PARSE_NOERROR | XML_PARSE_NOWARNING);
-    speak_again(old);
-    if (!doc) note_error(d, xmlCtxtGetLastError(context));
-    xmlFreeParserCtxt(context);
-    if (!doc) adze_target_fail(d, NULL, "cannot be read as XML");
-    return doc;
-}
-
-const xmlDoc *adze_target_read_xml(draft *d, const char *path) {
-    session *s = d->session;
-    for (size_t i = 0; i < s->file_count; i++)
-        if (!strcmp(s->files[i].path, path)) return s->files[i].doc;
-    xmlDoc *doc = adze_target_parse_xml(d, path);
-    if (!doc) return NULL;
-
-    error_handler old = be_quiet();
-    bool ok = validate(d, doc);
-    speak_again(old);
-
-    char *key = adze_target_strdup(&s->arena, path);
-    void *files = adze_target_grow(&s->arena, s->files, s->file_count, sizeof *s->files);
-    if (ok && (!key || !files)) ok = adze_target_fail(d, NULL, "out of memory");
-    if (!ok) {
-        xmlFreeDoc(doc);
-        return NULL;
-    }
-    s->files = files;
-    s->files[s->file_count].path = key;
-    s->files[s->file_count++].doc = doc;
-    return doc;
-}
-
 /* ---- finding and inheriting ---- */
 
 static bool is_path(const char *name) {
@@ -150,8 +24,9 @@ static bool is_path(const char *name) {
 }
 
 static bool plain_name(const char *name) {
-    return *name && strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
-                                 "0123456789._-") == strlen(name) &&
+    return *name &&
+           strspn(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                        "0123456789._-") == strlen(name) &&
            name[0] != '.';
 }
 
@@ -170,15 +45,19 @@ static void unknown(draft *d, const char *dir, const char *name) {
 
 /* The file of `name`: `name` itself when it is a path, else beside `from`, else in `dir`. */
 static char *find_file(draft *d, const char *dir, const char *from, const char *name) {
-    if (is_path(name)) return adze_target_strdup(&d->arena, name);
-    if (!plain_name(name)) return NULL;
+    if (is_path(name))
+        return adze_target_strdup(&d->arena, name);
+    if (!plain_name(name))
+        return NULL;
     const char *slash = from ? strrchr(from, '/') : NULL;
     if (slash) {
         char *path = adze_target_printf(&d->arena, "%.*s/%s.xml", (int)(slash - from), from, name);
-        if (path && access(path, R_OK) == 0) return path;
+        if (path && access(path, R_OK) == 0)
+            return path;
     } else if (from) {
         char *path = adze_target_printf(&d->arena, "%s.xml", name);
-        if (path && access(path, R_OK) == 0) return path;
+        if (path && access(path, R_OK) == 0)
+            return path;
     }
     char *path = adze_target_printf(&d->arena, "%s/%s.xml", dir, name);
     return path && access(path, R_OK) == 0 ? path : NULL;
@@ -204,7 +83,8 @@ bool adze_target_load_draft(draft *d, const char *dir, const char *name) {
         if (count == DEEPEST_EXTENDS)
             return adze_target_fail(d, at, "extends more than %d files deep", DEEPEST_EXTENDS);
         const xmlDoc *doc = adze_target_read_xml(d, path);
-        if (!doc) return false;
+        if (!doc)
+            return false;
         d->file = path;
         const xmlNode *root = xmlDocGetRootElement(doc);
         char *own = adze_target_attr(&d->arena, root, "name");
@@ -216,7 +96,8 @@ bool adze_target_load_draft(draft *d, const char *dir, const char *name) {
     }
     while (count-- > 0) {
         d->file = files[count];
-        if (!adze_target_apply(d, roots[count])) return false;
+        if (!adze_target_apply(d, roots[count]))
+            return false;
     }
     return true;
 }
@@ -233,12 +114,14 @@ static char *join(arena *a, const char *const *parts, size_t count) {
 
 static bool compose_compilers(draft *d) {
     arena *a = &d->arena;
-    if (d->compiler_count == 0) return adze_target_fail(d, NULL, "the target names no compiler");
+    if (d->compiler_count == 0)
+        return adze_target_fail(d, NULL, "the target names no compiler");
     if (!d->language || strncmp(d->language, language_required, strlen(language_required)))
         return adze_target_fail(d, NULL, "the flags' language must begin with %s",
                                 language_required);
     adze_compiler *out = adze_target_alloc(a, d->compiler_count * sizeof *out);
-    if (!out) return adze_target_fail(d, NULL, "out of memory");
+    if (!out)
+        return adze_target_fail(d, NULL, "out of memory");
     /* boards know their clock only from here */
     char *clock = NULL;
     if (d->t.bare && d->t.clock.ticks_per_second >= 1)
@@ -251,10 +134,10 @@ static bool compose_compilers(draft *d) {
         out[i] = (adze_compiler){
             .cc = k->cc,
             .link = k->link,
-            .cflags = join(a,
-                           (const char *[]){d->language, arch, d->code, k->cflags,
-                                            has_clock ? NULL : clock},
-                           5),
+            .cflags = join(
+                a,
+                (const char *[]){d->language, arch, d->code, k->cflags, has_clock ? NULL : clock},
+                5),
             .ldflags = join(a, (const char *[]){link_arch, d->link, k->ldflags}, 3),
             .libs = d->libs ? d->libs : "",
             .size_tool = adze_target_printf(a, "%ssize", tools),
@@ -278,11 +161,13 @@ static bool compose_compilers(draft *d) {
 static bool keep_usable_instructions(draft *d) {
     adze_instruction *rows =
         adze_target_alloc(&d->arena, (d->t.instruction_count + 1) * sizeof *rows);
-    if (!rows) return adze_target_fail(d, NULL, "out of memory");
+    if (!rows)
+        return adze_target_fail(d, NULL, "out of memory");
     size_t count = 0;
     for (size_t i = 0; i < d->t.instruction_count; i++) {
         const adze_instruction *row = &d->t.instructions[i];
-        if (row->needs && !adze_target_find_feature(d, row->needs)) continue;
+        if (row->needs && !adze_target_find_feature(d, row->needs))
+            continue;
         size_t j = 0;
         while (j < count && (strcmp(rows[j].name, row->name) ||
                              strcmp(rows[j].type.spelling, row->type.spelling)))
@@ -317,7 +202,8 @@ static bool check(draft *d) {
             if (!(roles & role))
                 return adze_target_fail(d, NULL, "no memory region holds %s",
                                         adze_target_role_name(role));
-        if (t->stack_bytes == 0) return adze_target_fail(d, NULL, "stack-bytes is missing");
+        if (t->stack_bytes == 0)
+            return adze_target_fail(d, NULL, "stack-bytes is missing");
         if (!t->ldflags || !strstr(t->ldflags, "{script}"))
             return adze_target_fail(d, NULL, "a bare target's link flags must name {script}");
     }
@@ -344,7 +230,8 @@ adze_target *adze_target_finish(draft *d) {
 }
 
 void adze_target_free(adze_target *t) {
-    if (!t) return;
+    if (!t)
+        return;
     adze_target_arena_free(t->arena);
     free(t->arena);
     free(t);
@@ -355,10 +242,12 @@ void adze_target_free(adze_target *t) {
 bool adze_target_all_features(draft *out, const char *dir, const char *arch) {
     char **names = NULL;
     size_t count = 0;
-    if (!adze_target_list(dir, &names, &count, out->err)) return false;
+    if (!adze_target_list(dir, &names, &count, out->err))
+        return false;
     bool ok = true;
     for (size_t i = 0; ok && i < count; i++) {
-        if (!strcmp(names[i], "native")) continue;
+        if (!strcmp(names[i], "native"))
+            continue;
         draft one = {.err = out->err, .session = out->session};
         ok = adze_target_load_draft(&one, dir, names[i]);
         bool same = ok && one.t.arch && !strcmp(one.t.arch, arch);
@@ -372,14 +261,12 @@ bool adze_target_all_features(draft *out, const char *dir, const char *arch) {
 
 static const adze_cpu_feature *feature_named(const draft *d, const char *name, size_t length) {
     for (size_t i = 0; i < d->t.feature_count; i++)
-        if (strlen(d->t.features[i].name) == length &&
-            !memcmp(d->t.features[i].name, name, length))
+        if (strlen(d->t.features[i].name) == length && !memcmp(d->t.features[i].name, name, length))
             return &d->t.features[i];
     return NULL;
 }
 
-static bool add_named_features(draft *d, const char *dir, const char *full_name,
-                               const char *plus) {
+static bool add_named_features(draft *d, const char *dir, const char *full_name, const char *plus) {
     draft known = {.err = d->err, .session = d->session};
     bool ok = adze_target_all_features(&known, dir, d->t.arch ? d->t.arch : "");
     while (ok && *plus == '+') {
@@ -409,7 +296,8 @@ static bool add_named_features(draft *d, const char *dir, const char *full_name,
 
 bool adze_target_load_named(draft *d, const char *dir, const char *name) {
     const char *plus = is_path(name) ? NULL : strchr(name, '+');
-    if (!plus) return adze_target_load_draft(d, dir, name);
+    if (!plus)
+        return adze_target_load_draft(d, dir, name);
     char *base = adze_target_strndup(&d->arena, name, (size_t)(plus - name));
     return base && adze_target_load_draft(d, dir, base) && add_named_features(d, dir, name, plus);
 }
@@ -428,8 +316,10 @@ adze_target *adze_target_load(const char *dir, const char *name, char err[ADZE_T
     d.session = NULL;
     if (ok && d.t.hidden) {
         d.file = NULL;
-        ok = adze_target_fail(&d, NULL, "'%.100s' is only there to be extended; `adze targets` "
-                                        "lists the targets", name);
+        ok = adze_target_fail(&d, NULL,
+                              "'%.100s' is only there to be extended; `adze targets` "
+                              "lists the targets",
+                              name);
     }
     if (!ok) {
         adze_target_arena_free(&d.arena);
@@ -458,14 +348,17 @@ bool adze_target_list(const char *dir, char ***names, size_t *count, char err[AD
     *names = NULL;
     *count = 0;
     DIR *folder = opendir(dir);
-    if (!folder) return adze_target_fail(&d, NULL, "%.400s: no folder with targets", dir);
+    if (!folder)
+        return adze_target_fail(&d, NULL, "%.400s: no folder with targets", dir);
 
     char **list = adze_target_grow(&d.arena, NULL, 0, sizeof *list);
     size_t n = 0, bytes = 0;
-    if (list) list[n++] = adze_target_strdup(&d.arena, "native");
+    if (list)
+        list[n++] = adze_target_strdup(&d.arena, "native");
     for (struct dirent *entry; list && (entry = readdir(folder)) != NULL;) {
         size_t length = strlen(entry->d_name);
-        if (length <= 4 || strcmp(entry->d_name + length - 4, ".xml")) continue;
+        if (length <= 4 || strcmp(entry->d_name + length - 4, ".xml"))
+            continue;
         char *name = adze_target_strndup(&d.arena, entry->d_name, length - 4);
         char *path = adze_target_printf(&d.arena, "%s/%s", dir, entry->d_name);
         /* a broken file stays in the list: loading it says what is wrong */
@@ -473,14 +366,17 @@ bool adze_target_list(const char *dir, char ***names, size_t *count, char err[AD
         draft one = {.err = broken};
         bool skip = !name || !path || hidden_file(&one, path);
         adze_target_arena_free(&one.arena);
-        if (skip) continue;
+        if (skip)
+            continue;
         list = adze_target_grow(&d.arena, list, n, sizeof *list);
-        if (list) list[n++] = name;
+        if (list)
+            list[n++] = name;
     }
     closedir(folder);
     if (list) {
         qsort(list, n, sizeof *list, by_name);
-        for (size_t i = 0; i < n; i++) bytes += strlen(list[i]) + 1;
+        for (size_t i = 0; i < n; i++)
+            bytes += strlen(list[i]) + 1;
         *names = malloc(n * sizeof **names + bytes);
     }
     if (!*names) {

@@ -18,11 +18,15 @@
 
 static bool host_has(const adze_cpu_feature *f) {
     unsigned a, b, c, d;
-    if (!__get_cpuid_count(f->leaf, f->subleaf, &a, &b, &c, &d)) return false;
+    if (!__get_cpuid_count(f->leaf, f->subleaf, &a, &b, &c, &d))
+        return false;
     unsigned value = f->reg == 'a' ? a : f->reg == 'b' ? b : f->reg == 'c' ? c : d;
-    if (!(value >> f->bit & 1)) return false;
-    if (!f->xcr0) return true;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) return false; /* OSXSAVE */
+    if (!(value >> f->bit & 1))
+        return false;
+    if (!f->xcr0)
+        return true;
+    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1))
+        return false; /* OSXSAVE */
     unsigned low, high;
     __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     return (low & f->xcr0) == f->xcr0;
@@ -33,9 +37,11 @@ static char *best_target(draft *d, const char *dir) {
     char **names = NULL;
     size_t count = 0, most = 0;
     char *best = NULL;
-    if (!adze_target_list(dir, &names, &count, d->err)) return NULL;
+    if (!adze_target_list(dir, &names, &count, d->err))
+        return NULL;
     for (size_t i = 0; i < count; i++) {
-        if (!strcmp(names[i], "native")) continue;
+        if (!strcmp(names[i], "native"))
+            continue;
         char unused[ADZE_TARGET_ERR] = "";
         draft one = {.err = unused, .session = d->session};
         bool fits = adze_target_load_draft(&one, dir, names[i]) && one.t.arch &&
@@ -58,15 +64,16 @@ static int by_feature_name(const void *a, const void *b) {
 
 static char *resolved_name(draft *d, const char *dir) {
     char *best = best_target(d, dir);
-    if (!best) return adze_target_strdup(&d->arena, "portable");
+    if (!best)
+        return adze_target_strdup(&d->arena, "portable");
     draft base = {.err = d->err, .session = d->session}, known = base;
     char *name = best;
-    if (adze_target_load_draft(&base, dir, best) &&
-        adze_target_all_features(&known, dir, "x86")) {
+    if (adze_target_load_draft(&base, dir, best) && adze_target_all_features(&known, dir, "x86")) {
         size_t count = known.t.feature_count;
         adze_cpu_feature *sorted =
             adze_target_grow(&known.arena, known.t.features, count, sizeof *sorted);
-        if (sorted) qsort(sorted, count, sizeof *sorted, by_feature_name);
+        if (sorted)
+            qsort(sorted, count, sizeof *sorted, by_feature_name);
         for (size_t i = 0; sorted && name && i < count; i++)
             if (!adze_target_find_feature(&base, sorted[i].name) && host_has(&sorted[i]))
                 name = adze_target_printf(&d->arena, "%s+%s", name, sorted[i].name);
@@ -89,7 +96,8 @@ static const char *sys_line(const char *folder, const char *file, char line[64])
     snprintf(path, sizeof path, "%s/%s", folder, file);
     FILE *f = fopen(path, "r");
     if (f) {
-        if (!fgets(line, 64, f)) line[0] = 0;
+        if (!fgets(line, 64, f))
+            line[0] = 0;
         fclose(f);
     }
     line[strcspn(line, "\n")] = 0;
@@ -102,9 +110,12 @@ static unsigned listed(const char *list) {
     while (*list) {
         char *end;
         unsigned long first = strtoul(list, &end, 10), last = first;
-        if (end == list) break;
-        if (*end == '-') last = strtoul(end + 1, &end, 10);
-        if (last >= first) count += (unsigned)(last - first + 1);
+        if (end == list)
+            break;
+        if (*end == '-')
+            last = strtoul(end + 1, &end, 10);
+        if (last >= first)
+            count += (unsigned)(last - first + 1);
         list = *end == ',' ? end + 1 : end;
     }
     return count ? count : 1;
@@ -118,28 +129,35 @@ static void host_caches(draft *d) {
         snprintf(folder, sizeof folder, "/sys/devices/system/cpu/cpu0/cache/index%u", index);
         adze_cache c = {0};
         c.level = (unsigned)strtoul(sys_line(folder, "level", line), NULL, 10);
-        if (c.level == 0) break;
+        if (c.level == 0)
+            break;
         char type = sys_line(folder, "type", line)[0];
         c.kind = type == 'D' ? 'd' : type == 'I' ? 'i' : 'u';
-        if (!adze_target_parse_bytes(sys_line(folder, "size", line), &c.bytes)) continue;
+        if (!adze_target_parse_bytes(sys_line(folder, "size", line), &c.bytes))
+            continue;
         c.line_bytes = (unsigned)strtoul(sys_line(folder, "coherency_line_size", line), NULL, 10);
         c.ways = (unsigned)strtoul(sys_line(folder, "ways_of_associativity", line), NULL, 10);
         c.shared_by = listed(sys_line(folder, "shared_cpu_list", line));
         caches = adze_target_grow(&d->arena, caches, count, sizeof *caches);
-        if (!caches) return;
+        if (!caches)
+            return;
         caches[count++] = c;
     }
-    if (count == 0) return; /* keep what the target says */
+    if (count == 0)
+        return; /* keep what the target says */
     d->t.caches = caches;
     d->t.cache_count = count;
 }
 
 bool adze_target_load_native(draft *d, const char *dir) {
     char *name = resolved_name(d, dir);
-    if (!name || (d->err && d->err[0])) return false;
-    if (!adze_target_load_named(d, dir, name)) return false;
+    if (!name || (d->err && d->err[0]))
+        return false;
+    if (!adze_target_load_named(d, dir, name))
+        return false;
     host_caches(d);
     long online = sysconf(_SC_NPROCESSORS_ONLN);
-    if (online > 0) d->t.cores = (unsigned)online;
+    if (online > 0)
+        d->t.cores = (unsigned)online;
     return true;
 }

@@ -82,11 +82,14 @@ static bool find(draft *d, search *s, const xmlNode *parent, size_t depth, size_
                     return true;
                 }
                 s->names = adze_target_grow(&d->arena, s->names, s->name_count, sizeof *s->names);
-                if (!s->names) return adze_target_fail(d, NULL, "out of memory");
+                if (!s->names)
+                    return adze_target_fail(d, NULL, "out of memory");
                 s->names[s->name_count++] = name;
             }
-            if (find(d, s, n, depth + 1, next + 1)) return true;
-            if (d->err[0]) return false;
+            if (find(d, s, n, depth + 1, next + 1))
+                return true;
+            if (d->err[0])
+                return false;
         }
     }
     return false;
@@ -96,26 +99,31 @@ static bool find(draft *d, search *s, const xmlNode *parent, size_t depth, size_
 
 static void take(draft *d, const xmlNode *n, const char *attr, char **field) {
     char *s = adze_target_attr(&d->arena, n, attr);
-    if (s) *field = s;
+    if (s)
+        *field = s;
 }
 
 /* "Flash 1" → "flash_1" */
 static char *region_name(draft *d, const char *name) {
-    char *out = adze_target_printf(&d->arena, "%s%.30s", isalpha((unsigned char)*name) ? "" : "m",
-                                   name);
+    char *out =
+        adze_target_printf(&d->arena, "%s%.30s", isalpha((unsigned char)*name) ? "" : "m", name);
     for (char *p = out; p && *p; p++)
         *p = isalnum((unsigned char)*p) ? (char)tolower((unsigned char)*p) : '_';
     return out;
 }
 
-static bool contains(const char *s, const char *word) { return s && strstr(s, word); }
+static bool contains(const char *s, const char *word) {
+    return s && strstr(s, word);
+}
 
 static bool read_memory(draft *d, device *dev, const xmlNode *n) {
     char *processor = adze_target_attr(&d->arena, n, "Pname");
     char *alias = adze_target_attr(&d->arena, n, "alias");
-    if (alias || (processor && dev->processor && strcmp(processor, dev->processor))) return true;
+    if (alias || (processor && dev->processor && strcmp(processor, dev->processor)))
+        return true;
     char *name = adze_target_attr(&d->arena, n, "name");
-    if (!name) name = adze_target_attr(&d->arena, n, "id");
+    if (!name)
+        name = adze_target_attr(&d->arena, n, "id");
     char *start = adze_target_attr(&d->arena, n, "start");
     char *size = adze_target_attr(&d->arena, n, "size");
     char *access = adze_target_attr(&d->arena, n, "access");
@@ -125,11 +133,13 @@ static bool read_memory(draft *d, device *dev, const xmlNode *n) {
     if (!name || !start || !size || !adze_target_parse_bytes(start, &r.region.base) ||
         !adze_target_parse_bytes(size, &r.region.bytes))
         return adze_target_fail(d, n, "a memory without name, start or size");
-    if (r.region.bytes == 0) return true;
+    if (r.region.bytes == 0)
+        return true;
     if (r.region.base > UINT32_MAX || r.region.bytes > UINT32_MAX)
         return adze_target_fail(d, n, "memory %s is not within 32 bits", name);
     char *key = region_name(d, name);
-    if (!key) return adze_target_fail(d, n, "out of memory");
+    if (!key)
+        return adze_target_fail(d, n, "out of memory");
     r.region.name = key;
     r.is_default = !is_default || !strcmp(is_default, "1") || !strcmp(is_default, "true");
     r.startup = startup && (!strcmp(startup, "1") || !strcmp(startup, "true"));
@@ -148,11 +158,13 @@ static bool read_memory(draft *d, device *dev, const xmlNode *n) {
         r.region.roles = ADZE_ROLE_DATA | ADZE_ROLE_SCRATCH | ADZE_ROLE_STATE | ADZE_ROLE_STACK;
 
     size_t i = 0;
-    while (i < dev->region_count && strcmp(dev->regions[i].region.name, key)) i++;
+    while (i < dev->region_count && strcmp(dev->regions[i].region.name, key))
+        i++;
     if (i == MOST_REGIONS)
         return adze_target_fail(d, n, "more than %d memories", MOST_REGIONS);
     dev->regions[i] = r;
-    if (i == dev->region_count) dev->region_count++;
+    if (i == dev->region_count)
+        dev->region_count++;
     return true;
 }
 
@@ -162,8 +174,10 @@ static bool read_level(draft *d, device *dev, const xmlNode *level, const char *
          n = adze_target_next(n, "processor")) {
         char *name = adze_target_attr(&d->arena, n, "Pname");
         const char *only = processor ? processor : dev->processor;
-        if (name && only && strcmp(name, only)) continue;
-        if (name) dev->processor = name;
+        if (name && only && strcmp(name, only))
+            continue;
+        if (name)
+            dev->processor = name;
         take(d, n, "Dcore", &dev->core);
         take(d, n, "Dfpu", &dev->fpu);
         take(d, n, "Dmve", &dev->mve);
@@ -173,26 +187,33 @@ static bool read_level(draft *d, device *dev, const xmlNode *level, const char *
 }
 
 static pack_fpu fpu_of(const char *s) {
-    if (!s || !strcmp(s, "NO_FPU") || !strcmp(s, "0")) return FPU_NONE;
-    if (!strcmp(s, "DP_FPU") || !strcmp(s, "2")) return FPU_DP;
+    if (!s || !strcmp(s, "NO_FPU") || !strcmp(s, "0"))
+        return FPU_NONE;
+    if (!strcmp(s, "DP_FPU") || !strcmp(s, "2"))
+        return FPU_DP;
     return FPU_SP;
 }
 
 /* Start-up memory first, then what is default, in the file's order: placing prefers the first. */
-static unsigned rank(const pack_region *r) { return r->startup ? 0 : r->is_default ? 1 : 2; }
+static unsigned rank(const pack_region *r) {
+    return r->startup ? 0 : r->is_default ? 1 : 2;
+}
 
 static bool set_regions(draft *d, const device *dev) {
     adze_region *out = adze_target_alloc(&d->arena, (dev->region_count + 1) * sizeof *out);
-    if (!out) return adze_target_fail(d, NULL, "out of memory");
+    if (!out)
+        return adze_target_fail(d, NULL, "out of memory");
     size_t count = 0;
     for (unsigned wanted = 0; wanted <= 2; wanted++)
         for (size_t i = 0; i < dev->region_count; i++) {
             const adze_region *r = &dev->regions[i].region;
             bool overlaps = false;
             for (size_t j = 0; j < count; j++)
-                overlaps |= out[j].base < r->base + r->bytes && r->base < out[j].base + out[j].bytes;
+                overlaps |=
+                    out[j].base < r->base + r->bytes && r->base < out[j].base + out[j].bytes;
             /* packs describe one memory more than once, as a whole and in parts */
-            if (rank(&dev->regions[i]) == wanted && !overlaps) out[count++] = *r;
+            if (rank(&dev->regions[i]) == wanted && !overlaps)
+                out[count++] = *r;
         }
     d->t.regions = out;
     d->t.region_count = count;
@@ -200,7 +221,8 @@ static bool set_regions(draft *d, const device *dev) {
 }
 
 static bool apply_device(draft *d, const char *dir, const device *dev, const char *name) {
-    if (!dev->core) return adze_target_fail(d, NULL, "device '%.64s' names no core", name);
+    if (!dev->core)
+        return adze_target_fail(d, NULL, "device '%.64s' names no core", name);
     pack_fpu fpu = fpu_of(dev->fpu);
     size_t row = 0, rows = sizeof cores / sizeof *cores;
     for (; row < rows; row++)
@@ -214,17 +236,19 @@ static bool apply_device(draft *d, const char *dir, const device *dev, const cha
                                 "and M55",
                                 name, dev->core);
     const char *pack_file = d->file;
-    if (!adze_target_load_draft(d, dir, cores[row].base)) return false;
+    if (!adze_target_load_draft(d, dir, cores[row].base))
+        return false;
     d->file = pack_file;
     adze_target *t = &d->t;
     t->name = adze_target_strdup(&d->arena, name);
-    t->description = adze_target_printf(&d->arena, "%s%s%s (%s), from a CMSIS-Pack",
-                                        dev->vendor ? dev->vendor : "", dev->vendor ? " " : "",
-                                        name, dev->core);
+    t->description =
+        adze_target_printf(&d->arena, "%s%s%s (%s), from a CMSIS-Pack",
+                           dev->vendor ? dev->vendor : "", dev->vendor ? " " : "", name, dev->core);
     t->fpu = cores[row].has;
     if (cores[row].arch) {
         d->arch = cores[row].arch;
-        for (size_t i = 0; i < d->compiler_count; i++) d->compilers[i].arch = NULL;
+        for (size_t i = 0; i < d->compiler_count; i++)
+            d->compilers[i].arch = NULL;
     }
     if (!cores[row].rows) {
         t->vectors = (adze_vector_registers){0};
@@ -243,8 +267,10 @@ static bool load(draft *d, const char *dir, const xmlDoc *doc, const char *name)
     const char *processor = name[length] ? name + length + 1 : NULL;
     search s = {.wanted = adze_target_strndup(&d->arena, name, length)};
     const xmlNode *devices = adze_target_child(xmlDocGetRootElement(doc), "devices");
-    if (!s.wanted) return adze_target_fail(d, NULL, "out of memory");
-    if (!devices) return adze_target_fail(d, NULL, "no <devices>: not a description of devices");
+    if (!s.wanted)
+        return adze_target_fail(d, NULL, "out of memory");
+    if (!devices)
+        return adze_target_fail(d, NULL, "no <devices>: not a description of devices");
     if (!find(d, &s, devices, 0, 0)) {
         const char *nearest = adze_target_nearest(s.wanted, s.names, s.name_count);
         return adze_target_fail(d, NULL, "no device '%.64s' among %zu%s%s%s", s.wanted,
@@ -252,16 +278,19 @@ static bool load(draft *d, const char *dir, const xmlDoc *doc, const char *name)
                                 nearest ? nearest : "", nearest ? "'?" : "");
     }
     device *dev = adze_target_alloc(&d->arena, sizeof *dev);
-    if (!dev) return adze_target_fail(d, NULL, "out of memory");
+    if (!dev)
+        return adze_target_fail(d, NULL, "out of memory");
     for (size_t i = 0; i < s.depth; i++)
-        if (!read_level(d, dev, s.path[i], processor)) return false;
+        if (!read_level(d, dev, s.path[i], processor))
+            return false;
     if (processor && (!dev->processor || strcmp(processor, dev->processor)))
         return adze_target_fail(d, NULL, "device '%.64s' has no processor '%.64s'", s.wanted,
                                 processor);
     for (size_t i = 0; i < s.depth; i++)
         for (const xmlNode *n = adze_target_child(s.path[i], "memory"); n;
              n = adze_target_next(n, "memory"))
-            if (!read_memory(d, dev, n)) return false;
+            if (!read_memory(d, dev, n))
+                return false;
     return apply_device(d, dir, dev, s.wanted);
 }
 

@@ -8,14 +8,16 @@
 /* Blanks at the ends go, runs of them become one. */
 static char *collapse(arena *a, const char *s) {
     char *out = adze_target_alloc(a, strlen(s) + 1);
-    if (!out) return NULL;
+    if (!out)
+        return NULL;
     size_t n = 0;
     for (bool blank = false; *s; s++) {
         if (isspace((unsigned char)*s)) {
             blank = n > 0;
             continue;
         }
-        if (blank) out[n++] = ' ';
+        if (blank)
+            out[n++] = ' ';
         blank = false;
         out[n++] = *s;
     }
@@ -24,7 +26,8 @@ static char *collapse(arena *a, const char *s) {
 
 char *adze_target_attr(arena *a, const xmlNode *node, const char *name) {
     xmlChar *value = xmlGetProp(node, (const xmlChar *)name);
-    if (!value) return NULL;
+    if (!value)
+        return NULL;
     char *copy = collapse(a, (const char *)value);
     xmlFree(value);
     return copy;
@@ -32,7 +35,8 @@ char *adze_target_attr(arena *a, const xmlNode *node, const char *name) {
 
 char *adze_target_content(arena *a, const xmlNode *node) {
     xmlChar *value = node ? xmlNodeGetContent(node) : NULL;
-    if (!value) return NULL;
+    if (!value)
+        return NULL;
     char *copy = collapse(a, (const char *)value);
     xmlFree(value);
     return copy;
@@ -54,7 +58,8 @@ const xmlNode *adze_target_next(const xmlNode *node, const char *name) {
 }
 
 bool adze_target_parse_bytes(const char *s, uint64_t *bytes) {
-    if (!isdigit((unsigned char)*s)) return false;
+    if (!isdigit((unsigned char)*s))
+        return false;
     char *end;
     uint64_t n = 0;
     bool hex = s[0] == '0' && (s[1] == 'x' || s[1] == 'X');
@@ -64,18 +69,21 @@ bool adze_target_parse_bytes(const char *s, uint64_t *bytes) {
             return false;
         n = strtoull(s + 2, &end, 16);
     } else {
-        if (strspn(s, "0123456789") > 15) return false;
+        if (strspn(s, "0123456789") > 15)
+            return false;
         n = strtoull(s, &end, 10);
     }
     unsigned shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
-    if (end[shift ? 1 : 0] || (shift && n > UINT64_MAX >> shift)) return false;
+    if (end[shift ? 1 : 0] || (shift && n > UINT64_MAX >> shift))
+        return false;
     *bytes = n << shift;
     return true;
 }
 
 bool adze_target_parse_type(arena *a, const char *s, adze_value_type *type) {
     *type = (adze_value_type){.spelling = adze_target_strdup(a, s), .lanes = 1};
-    if (!type->spelling) return false;
+    if (!type->spelling)
+        return false;
     if (!strcmp(s, "void") || !strcmp(s, "index") || !strcmp(s, "#")) {
         type->base = s[0] == 'i' ? 'n' : s[0];
         return true;
@@ -85,35 +93,43 @@ bool adze_target_parse_type(arena *a, const char *s, adze_value_type *type) {
         type->base = 'h';
         s++;
     }
-    if (!strchr("fsubh", type->base)) return false;
+    if (!strchr("fsubh", type->base))
+        return false;
     char *end;
     type->bits = (unsigned)strtoul(s + 1, &end, 10);
-    if (end == s + 1 || type->bits == 0) return false;
+    if (end == s + 1 || type->bits == 0)
+        return false;
     if (*end == 'x') {
         if (end[1] == 'N') {
             type->lanes = 0;
             end += 2;
         } else {
             type->lanes = (unsigned)strtoul(end + 1, &end, 10);
-            if (type->lanes < 1) return false;
+            if (type->lanes < 1)
+                return false;
         }
     }
-    if (*end == '*' || *end == '!') type->pointer = *end++;
+    if (*end == '*' || *end == '!')
+        type->pointer = *end++;
     return *end == 0;
 }
 
 static size_t distance(const char *a, const char *b) {
     enum { LONGEST = 96 };
     size_t row[LONGEST + 1], n = strlen(b);
-    if (n > LONGEST) return SIZE_MAX;
-    for (size_t j = 0; j <= n; j++) row[j] = j;
+    if (n > LONGEST)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= n; j++)
+        row[j] = j;
     for (size_t i = 1; a[i - 1]; i++) {
         size_t diagonal = row[0];
         row[0] = i;
         for (size_t j = 1; j <= n; j++) {
             size_t best = diagonal + (a[i - 1] != b[j - 1]);
-            if (row[j] + 1 < best) best = row[j] + 1;
-            if (row[j - 1] + 1 < best) best = row[j - 1] + 1;
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
             diagonal = row[j];
             row[j] = best;
         }
@@ -124,11 +140,13 @@ static size_t distance(const char *a, const char *b) {
 const char *adze_target_nearest(const char *name, char *const *names, size_t count) {
     const char *nearest = NULL;
     size_t least = strlen(name) / 3 + 2;
-    if (strlen(name) > 256) return NULL;
+    if (strlen(name) > 256)
+        return NULL;
     for (size_t i = 0; i < count; i++) {
         size_t d = distance(name, names[i]);
         /* "m4" means cortex-m4 */
-        if (strlen(name) >= 2 && strstr(names[i], name)) d = 1;
+        if (strlen(name) >= 2 && strstr(names[i], name))
+            d = 1;
         if (d < least) {
             least = d;
             nearest = names[i];

@@ -66,7 +66,7 @@ typedef struct {
     const char *name; /* linker region name: a C identifier */
     uint64_t base, bytes;
     adze_region_kind kind;
-    unsigned roles;             /* ADZE_ROLE_* */
+    unsigned roles;              /* ADZE_ROLE_* */
     double read_bytes_per_cycle; /* 0: not known */
 } adze_region;
 
@@ -118,15 +118,15 @@ typedef struct {
  * template parenthesises where it must), $T is the C spelling of the row's type, $vl the active
  * element count of a scalable vector, $pg its governing predicate, $$ a dollar sign. */
 typedef struct {
-    const char *name;         /* "vector.fma", "dot4.us", … : targets/README.md has the vocabulary */
-    adze_value_type type;     /* the row's key together with the name */
+    const char *name;     /* "vector.fma", "dot4.us", … : targets/README.md has the vocabulary */
+    adze_value_type type; /* the row's key together with the name */
     adze_value_type result;
     const adze_value_type *operands;
     size_t operand_count;
     const char *c;
-    const char *header;   /* the header that declares it, or NULL */
-    const char *needs;    /* cpu feature beyond the target's own, or NULL (then always usable) */
-    double cycles;        /* reciprocal throughput; 0: not known */
+    const char *header; /* the header that declares it, or NULL */
+    const char *needs;  /* cpu feature beyond the target's own, or NULL (then always usable) */
+    double cycles;      /* reciprocal throughput; 0: not known */
 } adze_instruction;
 
 /* One way to build: the first of a target is its own, the rest are fallbacks. Options are words
@@ -138,12 +138,12 @@ typedef struct {
     const char *link;   /* the same as cc unless said otherwise */
     const char *cflags; /* always with -std=c11 -ffp-contract=off; no -O and no warnings */
     const char *ldflags;
-    const char *libs;   /* "-lm" … */
+    const char *libs; /* "-lm" … */
     const char *size_tool, *nm_tool, *objdump_tool, *objcopy_tool;
 } adze_compiler;
 
-/* How to run what was built. In every argv, {exe} stands for the program and {boards} for the folder
- * with the board files; extra words for the program go after it only where `takes_args`.
+/* How to run what was built. In every argv, {exe} stands for the program and {boards} for the
+ * folder with the board files; extra words for the program go after it only where `takes_args`.
  * Variants run the same program otherwise, such as with another vector length. */
 typedef struct {
     const char *name;        /* "vl128" */
@@ -170,8 +170,8 @@ typedef struct {
 } adze_clock;
 
 typedef struct {
-    unsigned count;      /* 0: no vector registers */
-    unsigned bits;       /* width, or the least width where scalable */
+    unsigned count; /* 0: no vector registers */
+    unsigned bits;  /* width, or the least width where scalable */
     bool scalable;
     unsigned mask_count; /* mask or predicate registers; 0: none */
 } adze_vector_registers;
@@ -191,13 +191,13 @@ typedef struct adze_target {
     unsigned pointer_bits;
     adze_endian endian;
     adze_fpu fpu;
-    bool bare;              /* no operating system: startup files and linker script needed */
-    bool hidden;            /* only there to be extended: not listed, not usable by name */
+    bool bare;   /* no operating system: startup files and linker script needed */
+    bool hidden; /* only there to be extended: not listed, not usable by name */
     bool has_pthreads;
-    bool has_incbin;        /* the assembler takes .incbin */
-    unsigned max_align;     /* bytes that an array may be aligned to */
+    bool has_incbin;    /* the assembler takes .incbin */
+    unsigned max_align; /* bytes that an array may be aligned to */
     unsigned cores;
-    unsigned stack_bytes;   /* default for bare targets */
+    unsigned stack_bytes; /* default for bare targets */
 
     const char *compiler, *cflags, *ldflags; /* = compilers[0].cc, .cflags, .ldflags */
     const adze_compiler *compilers;
@@ -293,12 +293,12 @@ char *adze_target_to_xml(const adze_target *);
 
 /* What an image needs, in bytes. Unknown ones are 0. */
 typedef struct {
-    uint64_t code;    /* text, read-only data, and the load image of .data */
+    uint64_t code; /* text, read-only data, and the load image of .data */
     uint64_t weights;
-    uint64_t data;    /* .data and .bss other than the two below */
+    uint64_t data; /* .data and .bss other than the two below */
     uint64_t scratch;
     uint64_t state;
-    uint64_t stack;   /* 0: the target's default */
+    uint64_t stack; /* 0: the target's default */
 } adze_link_sizes;
 
 /* The region of each part: an index into target->regions. */

@@ -7,16 +7,22 @@
 
 static void escaped(text *out, const char *s) {
     for (; s && *s; s++) {
-        if (*s == '&') adze_target_text(out, "&amp;");
-        else if (*s == '<') adze_target_text(out, "&lt;");
-        else if (*s == '>') adze_target_text(out, "&gt;");
-        else if (*s == '"') adze_target_text(out, "&quot;");
-        else adze_target_text(out, "%c", *s);
+        if (*s == '&')
+            adze_target_text(out, "&amp;");
+        else if (*s == '<')
+            adze_target_text(out, "&lt;");
+        else if (*s == '>')
+            adze_target_text(out, "&gt;");
+        else if (*s == '"')
+            adze_target_text(out, "&quot;");
+        else
+            adze_target_text(out, "%c", *s);
     }
 }
 
 static void attr(text *out, const char *name, const char *value) {
-    if (!value) return;
+    if (!value)
+        return;
     adze_target_text(out, " %s=\"", name);
     escaped(out, value);
     adze_target_text(out, "\"");
@@ -27,7 +33,8 @@ static void number(text *out, const char *name, uint64_t value) {
 }
 
 static void real(text *out, const char *name, double value) {
-    if (value != 0) adze_target_text(out, " %s=\"%.17g\"", name, value);
+    if (value != 0)
+        adze_target_text(out, " %s=\"%.17g\"", name, value);
 }
 
 static void element(text *out, const char *indent, const char *name, const char *value) {
@@ -38,7 +45,8 @@ static void element(text *out, const char *indent, const char *name, const char 
 
 static void words(text *out, const char *const *argv, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        if (i) adze_target_text(out, " ");
+        if (i)
+            adze_target_text(out, " ");
         escaped(out, argv[i]);
     }
 }
@@ -57,8 +65,10 @@ static void write_compilers(text *out, const adze_target *t) {
         attr(out, "link", c->link);
         size_t prefix = strlen(c->nm_tool) - strlen("nm");
         adze_target_text(out, " tools=\"%.*s\">\n", (int)prefix, c->nm_tool);
-        if (c->cflags[skip]) element(out, "      ", "cflags", c->cflags + skip + 1);
-        if (*c->ldflags) element(out, "      ", "ldflags", c->ldflags);
+        if (c->cflags[skip])
+            element(out, "      ", "cflags", c->cflags + skip + 1);
+        if (*c->ldflags)
+            element(out, "      ", "ldflags", c->ldflags);
         adze_target_text(out, "    </compiler>\n");
     }
     adze_target_text(out, "  </compilers>\n");
@@ -130,7 +140,8 @@ static void write_caches(text *out, const adze_target *t) {
 }
 
 static void write_cpuid(text *out, const adze_target *t) {
-    if (t->feature_count == 0) return;
+    if (t->feature_count == 0)
+        return;
     adze_target_text(out, "  <cpuid>\n");
     for (size_t i = 0; i < t->feature_count; i++) {
         const adze_cpu_feature *f = &t->features[i];
@@ -184,9 +195,11 @@ static void write_instructions(text *out, const adze_target *t) {
 
 static void write_list(text *out, const char *list, const char *item, const char *const *names,
                        size_t count) {
-    if (count == 0) return;
+    if (count == 0)
+        return;
     adze_target_text(out, "  <%s>\n", list);
-    for (size_t i = 0; i < count; i++) element(out, "    ", item, names[i]);
+    for (size_t i = 0; i < count; i++)
+        element(out, "    ", item, names[i]);
     adze_target_text(out, "  </%s>\n", list);
 }
 

@@ -1,11 +1,14 @@
 /* board.c — numbers as text, for boards without stdio. */
 #include "board.h"
 
-void adze_board_putc(char c) { adze_board_write(&c, 1); }
+void adze_board_putc(char c) {
+    adze_board_write(&c, 1);
+}
 
 void adze_board_puts(const char *text) {
     size_t n = 0;
-    while (text[n]) n++;
+    while (text[n])
+        n++;
     adze_board_write(text, n);
 }
 
@@ -20,10 +23,13 @@ static void put_digits(uint64_t value, unsigned base, unsigned least) {
     adze_board_write(text + n, sizeof text - n);
 }
 
-void adze_board_put_u(uint64_t value) { put_digits(value, 10, 1); }
+void adze_board_put_u(uint64_t value) {
+    put_digits(value, 10, 1);
+}
 
 void adze_board_put_i(int64_t value) {
-    if (value < 0) adze_board_putc('-');
+    if (value < 0)
+        adze_board_putc('-');
     put_digits(value < 0 ? 0 - (uint64_t)value : (uint64_t)value, 10, 1);
 }
 
@@ -34,8 +40,10 @@ void adze_board_put_x(uint64_t value, unsigned digits) {
 void adze_board_put_f(double value, unsigned digits) {
     static const double powers[] = {1e1, 1e2, 1e4, 1e8, 1e16, 1e32, 1e64, 1e128, 1e256};
     static const double inverses[] = {1e-1, 1e-2, 1e-4, 1e-8, 1e-16, 1e-32, 1e-64, 1e-128, 1e-256};
-    if (digits < 1) digits = 1;
-    if (digits > 17) digits = 17;
+    if (digits < 1)
+        digits = 1;
+    if (digits > 17)
+        digits = 17;
     if (value != value) {
         adze_board_puts("nan");
         return;
@@ -66,7 +74,8 @@ void adze_board_put_f(double value, unsigned digits) {
         }
     }
     uint64_t unit = 1;
-    for (unsigned i = 1; i < digits; i++) unit *= 10;
+    for (unsigned i = 1; i < digits; i++)
+        unit *= 10;
     uint64_t mantissa = (uint64_t)(value * (double)unit + 0.5);
     if (mantissa >= unit * 10) {
         mantissa /= 10;

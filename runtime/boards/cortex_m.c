@@ -84,7 +84,9 @@ static void on_nothing(void) {}
 
 static volatile uint32_t systick_wraps;
 
-static void on_systick(void) { systick_wraps++; }
+static void on_systick(void) {
+    systick_wraps++;
+}
 
 static void start_systick(void) {
     SYST_RVR = SYSTICK_TOP;
@@ -119,7 +121,9 @@ size_t adze_board_stack_bytes(void) {
     return (size_t)((uintptr_t)__adze_stack_top - (uintptr_t)__adze_stack_limit);
 }
 
-size_t adze_board_stack_used(void) { return adze_board_painted_depth(); }
+size_t adze_board_stack_used(void) {
+    return adze_board_painted_depth();
+}
 
 void adze_board_stack_paint(void) {
     uint32_t here;
@@ -138,12 +142,12 @@ enum { EXCEPTIONS = 16, INTERRUPTS = 64 }; /* no interrupt is enabled here */
 __attribute__((section(".vectors"), used)) static const vector vectors[EXCEPTIONS + INTERRUPTS] = {
     [0] = {.stack = __adze_stack_top},
     [1] = {adze_board_reset},
-    [2] = {on_fault}, /* NMI */
-    [3] = {on_fault}, /* HardFault */
-    [4] = {on_fault}, /* MemManage */
-    [5] = {on_fault}, /* BusFault */
-    [6] = {on_fault}, /* UsageFault */
-    [7] = {on_fault}, /* SecureFault */
+    [2] = {on_fault},    /* NMI */
+    [3] = {on_fault},    /* HardFault */
+    [4] = {on_fault},    /* MemManage */
+    [5] = {on_fault},    /* BusFault */
+    [6] = {on_fault},    /* UsageFault */
+    [7] = {on_fault},    /* SecureFault */
     [11] = {on_nothing}, /* SVCall */
     [12] = {on_nothing}, /* DebugMonitor */
     [14] = {on_nothing}, /* PendSV */
@@ -153,8 +157,10 @@ __attribute__((section(".vectors"), used)) static const vector vectors[EXCEPTION
 static __attribute__((used, noreturn)) void start(void) {
     adze_board_stack_paint();
     const uint32_t *from = __adze_data_load;
-    for (volatile uint32_t *to = __adze_data_start; to < __adze_data_end;) *to++ = *from++;
-    for (volatile uint32_t *p = __adze_bss_start; p < __adze_bss_end;) *p++ = 0;
+    for (volatile uint32_t *to = __adze_data_start; to < __adze_data_end;)
+        *to++ = *from++;
+    for (volatile uint32_t *p = __adze_bss_start; p < __adze_bss_end;)
+        *p++ = 0;
     start_systick();
     int status = main();
     if (adze_board_stack_used() >= adze_board_stack_bytes()) {
@@ -166,29 +172,28 @@ static __attribute__((used, noreturn)) void start(void) {
 
 /* Assembly, since the compiler may use the FPU in any function's first lines. */
 __attribute__((naked, used)) void adze_board_reset(void) {
-    __asm__ volatile(
-        "ldr  r0, =%c0\n\t" /* CPACR: coprocessors 10 and 11, the FPU and Helium */
-        "ldr  r1, [r0]\n\t"
-        "orr  r1, r1, #0xf00000\n\t"
-        "str  r1, [r0]\n\t"
-        "ldr  r0, =%c1\n\t" /* SHCSR: MemManage, BusFault, UsageFault on */
-        "ldr  r1, [r0]\n\t"
-        "orr  r1, r1, #0x70000\n\t"
-        "str  r1, [r0]\n\t"
-        "ldr  r0, =%c2\n\t" /* VTOR */
-        "ldr  r1, =%c3\n\t"
-        "str  r1, [r0]\n\t"
-        "dsb\n\t"
-        "isb\n\t"
-        "ldr  r0, =__adze_stack_top\n\t"
-        "mov  sp, r0\n\t"
+    __asm__ volatile("ldr  r0, =%c0\n\t" /* CPACR: coprocessors 10 and 11, the FPU and Helium */
+                     "ldr  r1, [r0]\n\t"
+                     "orr  r1, r1, #0xf00000\n\t"
+                     "str  r1, [r0]\n\t"
+                     "ldr  r0, =%c1\n\t" /* SHCSR: MemManage, BusFault, UsageFault on */
+                     "ldr  r1, [r0]\n\t"
+                     "orr  r1, r1, #0x70000\n\t"
+                     "str  r1, [r0]\n\t"
+                     "ldr  r0, =%c2\n\t" /* VTOR */
+                     "ldr  r1, =%c3\n\t"
+                     "str  r1, [r0]\n\t"
+                     "dsb\n\t"
+                     "isb\n\t"
+                     "ldr  r0, =__adze_stack_top\n\t"
+                     "mov  sp, r0\n\t"
 #if HAS_STACK_LIMIT
-        "ldr  r0, =__adze_stack_limit\n\t"
-        "msr  msplim, r0\n\t"
+                     "ldr  r0, =__adze_stack_limit\n\t"
+                     "msr  msplim, r0\n\t"
 #endif
-        "ldr  r0, =%c4\n\t"
-        "bx   r0\n\t"
-        ".ltorg\n\t"
-        :
-        : "i"(0xe000ed88), "i"(0xe000ed24), "i"(0xe000ed08), "i"(vectors), "i"(start));
+                     "ldr  r0, =%c4\n\t"
+                     "bx   r0\n\t"
+                     ".ltorg\n\t"
+                     :
+                     : "i"(0xe000ed88), "i"(0xe000ed24), "i"(0xe000ed08), "i"(vectors), "i"(start));
 }

@@ -69,7 +69,9 @@ uint64_t adze_board_clock(void) {
 #endif
 }
 
-uint64_t adze_board_clock_hz(void) { return 0; }
+uint64_t adze_board_clock_hz(void) {
+    return 0;
+}
 
 /* ---- stack ---- */
 
@@ -77,7 +79,9 @@ size_t adze_board_stack_bytes(void) {
     return (size_t)((uintptr_t)__adze_stack_top - (uintptr_t)__adze_stack_limit);
 }
 
-size_t adze_board_stack_used(void) { return adze_board_painted_depth(); }
+size_t adze_board_stack_used(void) {
+    return adze_board_painted_depth();
+}
 
 void adze_board_stack_paint(void) {
     uint32_t here;
@@ -89,8 +93,10 @@ void adze_board_stack_paint(void) {
 __attribute__((used, noreturn)) static void start(void) {
     adze_board_stack_paint();
     const uint32_t *from = __adze_data_load;
-    for (volatile uint32_t *to = __adze_data_start; to < __adze_data_end;) *to++ = *from++;
-    for (volatile uint32_t *p = __adze_bss_start; p < __adze_bss_end;) *p++ = 0;
+    for (volatile uint32_t *to = __adze_data_start; to < __adze_data_end;)
+        *to++ = *from++;
+    for (volatile uint32_t *p = __adze_bss_start; p < __adze_bss_end;)
+        *p++ = 0;
     int status = main();
     if (adze_board_stack_used() >= adze_board_stack_bytes()) {
         adze_board_puts("\ntrap: stack overflow\n");

@@ -14,7 +14,8 @@ static size_t line_bytes;
 static uintptr_t out_handle; /* 0: not open yet */
 
 void adze_board_flush(void) {
-    if (line_bytes == 0) return;
+    if (line_bytes == 0)
+        return;
     if (out_handle == 0) {
         static const char console[] = ":tt";
         const uintptr_t open[3] = {(uintptr_t)console, OPEN_WRITE, sizeof console - 1};
@@ -28,12 +29,14 @@ void adze_board_flush(void) {
 void adze_board_write(const char *text, size_t bytes) {
     for (size_t i = 0; i < bytes; i++) {
         line[line_bytes++] = text[i];
-        if (text[i] == '\n' || line_bytes == sizeof line) adze_board_flush();
+        if (text[i] == '\n' || line_bytes == sizeof line)
+            adze_board_flush();
     }
 }
 
 _Noreturn void adze_board_exit(int status) {
     adze_board_flush();
     const uintptr_t block[2] = {APPLICATION_EXIT, (uintptr_t)status};
-    for (;;) adze_board_semihost(SYS_EXIT_EXTENDED, block);
+    for (;;)
+        adze_board_semihost(SYS_EXIT_EXTENDED, block);
 }

@@ -15,12 +15,14 @@ extern uint32_t __adze_stack_limit[], __adze_stack_top[];
 static inline void adze_board_paint_below(uintptr_t below) {
     enum { GAP_BYTES = 64 };
     volatile uint32_t *p = __adze_stack_limit;
-    while ((uintptr_t)p + GAP_BYTES < below) *p++ = ADZE_BOARD_PAINT;
+    while ((uintptr_t)p + GAP_BYTES < below)
+        *p++ = ADZE_BOARD_PAINT;
 }
 
 static inline size_t adze_board_painted_depth(void) {
     const volatile uint32_t *p = __adze_stack_limit;
-    while ((uintptr_t)p < (uintptr_t)__adze_stack_top && *p == ADZE_BOARD_PAINT) p++;
+    while ((uintptr_t)p < (uintptr_t)__adze_stack_top && *p == ADZE_BOARD_PAINT)
+        p++;
     return (size_t)((uintptr_t)__adze_stack_top - (uintptr_t)p);
 }
 

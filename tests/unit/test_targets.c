@@ -40,13 +40,15 @@ static char *in_work(const char *name) {
 
 static adze_target *load(const char *name) {
     adze_target *t = adze_target_load(dir, name, err);
-    if (!t) fail_msg("%s: %s", name, err);
+    if (!t)
+        fail_msg("%s: %s", name, err);
     assert_string_equal(err, "");
     return t;
 }
 
 static void assert_contains(const char *text, const char *part) {
-    if (!strstr(text, part)) fail_msg("'%s'\n  lacks '%s'", text, part);
+    if (!strstr(text, part))
+        fail_msg("'%s'\n  lacks '%s'", text, part);
 }
 
 /* ---- the files ---- */
@@ -68,7 +70,8 @@ static void every_target_loads(void **state) {
         for (size_t f = 0; f < t->board_file_count; f++) {
             char path[256];
             snprintf(path, sizeof path, "%s/%s", boards, t->board_files[f]);
-            if (access(path, R_OK)) fail_msg("%s: board file %s is missing", names[i], path);
+            if (access(path, R_OK))
+                fail_msg("%s: board file %s is missing", names[i], path);
         }
         /* every vector type that a row uses can be spelled */
         for (size_t r = 0; r < t->instruction_count; r++) {
@@ -87,8 +90,8 @@ static void every_target_loads(void **state) {
 
 static void flat_xml_loads_back(void **state) {
     (void)state;
-    static const char *const names[] = {"native", "sapphirerapids", "armv9-sve", "cortex-m55",
-                                        "riscv32-bare", "wasm32-simd"};
+    static const char *const names[] = {"native",     "sapphirerapids", "armv9-sve",
+                                        "cortex-m55", "riscv32-bare",   "wasm32-simd"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         adze_target *t = load(names[i]);
         char *xml = adze_target_to_xml(t);
@@ -126,12 +129,14 @@ static void facts_of_cortex_m55(void **state) {
 
 static void inheritance(void **state) {
     (void)state;
-    adze_target *v3 = load("x86-64-v3"), *vnni = load("x86-64-v3-vnni"), *spr = load("sapphirerapids");
+    adze_target *v3 = load("x86-64-v3"), *vnni = load("x86-64-v3-vnni"),
+                *spr = load("sapphirerapids");
     assert_null(adze_target_instruction(v3, "dot4.us", "s32x8"));
     assert_non_null(adze_target_instruction(vnni, "dot4.us", "s32x8"));
     assert_non_null(adze_target_instruction(spr, "dot4.us", "s32x16"));
     assert_non_null(adze_target_instruction(spr, "vector.add", "f32x4")); /* from x86-64 */
-    assert_true(adze_target_has_feature(spr, "amx-int8") && !adze_target_has_feature(v3, "avx512f"));
+    assert_true(adze_target_has_feature(spr, "amx-int8") &&
+                !adze_target_has_feature(v3, "avx512f"));
     assert_true(adze_target_cost(spr, "fma.f32.per_cycle", 0) == 32);
     assert_int_equal(adze_target_data_cache(spr, 1)->bytes, 48 * 1024);
     adze_target_free(v3);
@@ -149,7 +154,7 @@ static void inheritance(void **state) {
 
 #define HEAD "<?xml version=\"1.0\"?>\n"
 #define BOARD(name, extends, rest)                                                                 \
-    HEAD "<target name=\"" name "\" extends=\"" extends "\">\n<description>d</description>\n" rest  \
+    HEAD "<target name=\"" name "\" extends=\"" extends "\">\n<description>d</description>\n" rest \
          "</target>\n"
 
 static void broken_files_are_named_errors(void **state) {
@@ -198,7 +203,8 @@ static void broken_files_are_named_errors(void **state) {
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         write_file(cases[i].file, cases[i].text);
         adze_target *t = adze_target_load(dir, in_work(cases[i].file), err);
-        if (t) fail_msg("%s loads", cases[i].file);
+        if (t)
+            fail_msg("%s loads", cases[i].file);
         assert_contains(err, cases[i].says);
     }
 }
@@ -262,7 +268,8 @@ static void linker_script(void **state) {
         "> ssram23 AT> ssram1",
         "__adze_used_psram = 0 + SIZEOF(.weights);",
     };
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) assert_contains(script, parts[i]);
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        assert_contains(script, parts[i]);
     free(script);
     sizes.scratch = (uint64_t)1 << 40;
     assert_null(adze_target_linker_script(t, &sizes, err));
@@ -275,28 +282,28 @@ static void linker_script(void **state) {
 
 /* ---- packs ---- */
 
-static const char pack[] =
-    HEAD "<package schemaVersion=\"1.7\"><devices>\n"
-         "<family Dfamily=\"F\" Dvendor=\"Example:1\">\n"
-         "  <processor Dcore=\"Cortex-M4\" Dfpu=\"SP_FPU\" Dclock=\"100000000\"/>\n"
-         "  <memory id=\"IROM1\" start=\"0x08000000\" size=\"0x80000\" startup=\"1\" default=\"1\"/>\n"
-         "  <memory id=\"IRAM1\" start=\"0x20000000\" size=\"0x20000\" default=\"1\"/>\n"
-         "  <subFamily DsubFamily=\"F4\">\n"
-         "    <memory name=\"CCM-RAM\" access=\"rw\" start=\"0x10000000\" size=\"0x10000\" "
-         "default=\"0\"/>\n"
-         "    <device Dname=\"EX407\">\n"
-         "      <memory id=\"IROM1\" start=\"0x08000000\" size=\"0x100000\" startup=\"1\"/>\n"
-         "      <variant Dvariant=\"EX407V\"/>\n"
-         "    </device>\n"
-         "    <device Dname=\"EX401\"><processor Dfpu=\"NO_FPU\"/></device>\n"
-         "  </subFamily>\n"
-         "  <device Dname=\"EX0\"><processor Dcore=\"Cortex-M0\"/></device>\n"
-         "</family>\n"
-         "<family Dfamily=\"G\"><processor Dcore=\"Cortex-M55\" Dfpu=\"DP_FPU\" Dmve=\"NO_MVE\"/>\n"
-         "  <memory name=\"MRAM\" access=\"rx\" start=\"0x80000000\" size=\"0x200000\" startup=\"1\"/>\n"
-         "  <memory name=\"DTCM\" access=\"rw\" start=\"0x20000000\" size=\"0x100000\"/>\n"
-         "  <device Dname=\"EX55\"/>\n"
-         "</family></devices></package>\n";
+static const char pack[] = HEAD
+    "<package schemaVersion=\"1.7\"><devices>\n"
+    "<family Dfamily=\"F\" Dvendor=\"Example:1\">\n"
+    "  <processor Dcore=\"Cortex-M4\" Dfpu=\"SP_FPU\" Dclock=\"100000000\"/>\n"
+    "  <memory id=\"IROM1\" start=\"0x08000000\" size=\"0x80000\" startup=\"1\" default=\"1\"/>\n"
+    "  <memory id=\"IRAM1\" start=\"0x20000000\" size=\"0x20000\" default=\"1\"/>\n"
+    "  <subFamily DsubFamily=\"F4\">\n"
+    "    <memory name=\"CCM-RAM\" access=\"rw\" start=\"0x10000000\" size=\"0x10000\" "
+    "default=\"0\"/>\n"
+    "    <device Dname=\"EX407\">\n"
+    "      <memory id=\"IROM1\" start=\"0x08000000\" size=\"0x100000\" startup=\"1\"/>\n"
+    "      <variant Dvariant=\"EX407V\"/>\n"
+    "    </device>\n"
+    "    <device Dname=\"EX401\"><processor Dfpu=\"NO_FPU\"/></device>\n"
+    "  </subFamily>\n"
+    "  <device Dname=\"EX0\"><processor Dcore=\"Cortex-M0\"/></device>\n"
+    "</family>\n"
+    "<family Dfamily=\"G\"><processor Dcore=\"Cortex-M55\" Dfpu=\"DP_FPU\" Dmve=\"NO_MVE\"/>\n"
+    "  <memory name=\"MRAM\" access=\"rx\" start=\"0x80000000\" size=\"0x200000\" startup=\"1\"/>\n"
+    "  <memory name=\"DTCM\" access=\"rw\" start=\"0x20000000\" size=\"0x100000\"/>\n"
+    "  <device Dname=\"EX55\"/>\n"
+    "</family></devices></package>\n";
 
 static void devices_of_a_pack(void **state) {
     (void)state;
@@ -304,7 +311,8 @@ static void devices_of_a_pack(void **state) {
     char *path = in_work("sample.pdsc");
 
     adze_target *t = adze_target_load_pack(dir, path, "EX407V", err);
-    if (!t) fail_msg("%s", err);
+    if (!t)
+        fail_msg("%s", err);
     assert_string_equal(t->name, "EX407V");
     assert_int_equal(t->run.kind, ADZE_RUN_NONE);
     assert_true(t->clock.ticks_per_second == 1e8);
@@ -364,15 +372,20 @@ static int shell(const char *format, ...) {
     vsnprintf(line, sizeof line, format, args);
     va_end(args);
     int status = system(line);
-    if (status < 0) return 1000;
-    if ((status & 0x7f) != 0) return 1000;
+    if (status < 0)
+        return 1000;
+    if ((status & 0x7f) != 0)
+        return 1000;
     return status >> 8 & 0xff;
 }
 
 static void c_type(FILE *f, const adze_value_type *v) {
-    if (v->base == 'v') fputs("void", f);
-    else if (v->base == 'n') fputs("size_t", f);
-    else if (v->lanes != 1 && !v->pointer) fprintf(f, "V_%s", v->spelling);
+    if (v->base == 'v')
+        fputs("void", f);
+    else if (v->base == 'n')
+        fputs("size_t", f);
+    else if (v->lanes != 1 && !v->pointer)
+        fprintf(f, "V_%s", v->spelling);
     else if (v->base == 'f')
         fprintf(f, "%s%s%s", v->pointer == '*' ? "const " : "", v->bits == 64 ? "double" : "float",
                 v->pointer ? " *" : "");
@@ -386,9 +399,11 @@ static void write_rows(const adze_target *t, FILE *f) {
     static const char *const args[] = {"a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9"};
     fprintf(f, "#include <stddef.h>\n#include <stdint.h>\n");
     for (size_t i = 0; i < t->instruction_count; i++)
-        if (t->instructions[i].header) fprintf(f, "#include <%s>\n", t->instructions[i].header);
+        if (t->instructions[i].header)
+            fprintf(f, "#include <%s>\n", t->instructions[i].header);
     for (size_t i = 0; i < t->vector_type_count; i++)
-        fprintf(f, "typedef %s V_%s;\n", t->vector_types[i].c_type, t->vector_types[i].type.spelling);
+        fprintf(f, "typedef %s V_%s;\n", t->vector_types[i].c_type,
+                t->vector_types[i].type.spelling);
     for (size_t i = 0; i < t->instruction_count; i++) {
         const adze_instruction *row = &t->instructions[i];
         c_type(f, &row->result);
@@ -418,9 +433,9 @@ static void write_rows(const adze_target *t, FILE *f) {
 
 static void instruction_rows_compile(void **state) {
     (void)state;
-    static const char *const names[] = {"x86-64", "x86-64-v2", "x86-64-v3-vnni", "sapphirerapids",
-                                        "armv8.6-i8mm", "armv9-sve", "riscv64-v", "cortex-m55",
-                                        "wasm32-simd"};
+    static const char *const names[] = {"x86-64",         "x86-64-v2",    "x86-64-v3-vnni",
+                                        "sapphirerapids", "armv8.6-i8mm", "armv9-sve",
+                                        "riscv64-v",      "cortex-m55",   "wasm32-simd"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         adze_target *t = load(names[i]);
         FILE *f = fopen(in_work("rows.c"), "w");
@@ -430,14 +445,17 @@ static void instruction_rows_compile(void **state) {
         size_t tried = 0;
         for (size_t c = 0; c < t->compiler_count; c++) {
             const adze_compiler *k = &t->compilers[c];
-            if (!adze_target_on_path(k->cc)) continue;
-            if (!strncmp(k->cc, "cc", 2) && adze_target_on_path("gcc")) continue; /* the same */
+            if (!adze_target_on_path(k->cc))
+                continue;
+            if (!strncmp(k->cc, "cc", 2) && adze_target_on_path("gcc"))
+                continue; /* the same */
             tried++;
             if (shell("cd %s && %s %s -Wall -Wextra -Werror -c rows.c -o rows.o", work, k->cc,
                       k->cflags))
                 fail_msg("%s: a row does not compile with %s", names[i], k->cc);
         }
-        if (tried == 0) print_message("%s: no compiler here, rows not compiled\n", names[i]);
+        if (tried == 0)
+            print_message("%s: no compiler here, rows not compiled\n", names[i]);
         adze_target_free(t);
     }
 }
@@ -476,14 +494,16 @@ static const char program[] =
 static void run_program(const adze_target *t, const char *run, int want, const char *what) {
     const char *line = filled(filled(run, "{exe}", "exe"), "{boards}", boards);
     int got = shell("cd %s && timeout 60 %s > out.txt </dev/null", work, line);
-    if (got != want) fail_msg("%s: %s ends with %d instead of %d: %s", t->name, what, got, want, line);
+    if (got != want)
+        fail_msg("%s: %s ends with %d instead of %d: %s", t->name, what, got, want, line);
     char text[512];
     FILE *f = fopen(in_work("out.txt"), "r");
     assert_non_null(f);
     text[fread(text, 1, sizeof text - 1, f)] = 0;
     fclose(f);
     assert_contains(text, "exp 1.52959e+00 inf\n");
-    if (want == 70) assert_contains(text, "stack overflow");
+    if (want == 70)
+        assert_contains(text, "stack overflow");
 }
 
 static void join(char *line, size_t bytes, const char *const *argv, size_t argc) {
@@ -498,27 +518,31 @@ static void build(const adze_target *t, const adze_compiler *k, int deep) {
     char files[1024] = "program.c program_weights.c";
     for (size_t i = 0; i < t->board_file_count; i++) {
         const char *file = t->board_files[i];
-        if (strcmp(file + strlen(file) - 2, ".c")) continue;
+        if (strcmp(file + strlen(file) - 2, ".c"))
+            continue;
         size_t n = strlen(files);
         snprintf(files + n, sizeof files - n, " %s/%s", boards, file);
     }
-    int status = shell("cd %s && rm -f *.o exe && for f in %s; do %s %s -DDEEP=%d -O2 -Wall -Wextra "
-                       "-Wconversion -Wpedantic -Werror -I%s -c $f || exit 1; done && %s %s *.o -o "
-                       "exe %s",
-                       work, files, k->cc, k->cflags, deep, boards, k->link,
-                       filled(k->ldflags, "{script}", "link.ld"), k->libs);
-    if (status) fail_msg("%s: does not build with %s", t->name, k->cc);
+    int status =
+        shell("cd %s && rm -f *.o exe && for f in %s; do %s %s -DDEEP=%d -O2 -Wall -Wextra "
+              "-Wconversion -Wpedantic -Werror -I%s -c $f || exit 1; done && %s %s *.o -o "
+              "exe %s",
+              work, files, k->cc, k->cflags, deep, boards, k->link,
+              filled(k->ldflags, "{script}", "link.ld"), k->libs);
+    if (status)
+        fail_msg("%s: does not build with %s", t->name, k->cc);
 }
 
 static void programs_run(void **state) {
     (void)state;
-    static const char *const names[] = {"portable",   "x86-64",      "aarch64",      "armv8.2-dotprod",
-                                        "armv8.6-i8mm", "armv9-sve", "riscv64",      "riscv64-v",
-                                        "wasm32-simd", "cortex-m4",  "cortex-m7",    "cortex-m33",
-                                        "cortex-m55",  "riscv32-bare", "riscv64-bare"};
+    static const char *const names[] = {
+        "portable",  "x86-64",     "aarch64",    "armv8.2-dotprod", "armv8.6-i8mm",
+        "armv9-sve", "riscv64",    "riscv64-v",  "wasm32-simd",     "cortex-m4",
+        "cortex-m7", "cortex-m33", "cortex-m55", "riscv32-bare",    "riscv64-bare"};
     write_file("program.c", program);
-    write_file("program_weights.c", "extern const float program_weights[4];\n"
-                                    "const float program_weights[4] = {0.5f, 0.25f, 0.25f, 0.25f};\n");
+    write_file("program_weights.c",
+               "extern const float program_weights[4];\n"
+               "const float program_weights[4] = {0.5f, 0.25f, 0.25f, 0.25f};\n");
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         adze_target *t = load(names[i]);
         const adze_compiler *k = adze_target_usable_compiler(t);
@@ -609,10 +633,10 @@ static void an_overflow_fails_the_link(void **state) {
     free(script);
     write_file("fat.c", "static char fat[5 << 20];\nvoid adze_board_reset(void);\n"
                         "void adze_board_reset(void) { ((volatile char *)fat)[7] = 1; }\n");
-    int status = shell("cd %s && %s %s -c fat.c -o fat.o && ! %s %s fat.o -o fat %s 2>log && "
-                       "grep -q \"region .ssram23' overflowed by\" log",
-                       work, k->cc, k->cflags, k->link, filled(k->ldflags, "{script}", "link.ld"),
-                       k->libs);
+    int status =
+        shell("cd %s && %s %s -c fat.c -o fat.o && ! %s %s fat.o -o fat %s 2>log && "
+              "grep -q \"region .ssram23' overflowed by\" log",
+              work, k->cc, k->cflags, k->link, filled(k->ldflags, "{script}", "link.ld"), k->libs);
     assert_int_equal(status, 0);
     adze_target_free(t);
 }
@@ -633,8 +657,10 @@ int main(int argc, char **argv) {
         cmocka_unit_test(masked_store_keeps_the_other_lanes),
         cmocka_unit_test(an_overflow_fails_the_link),
     };
-    if (argc > 1) cmocka_set_test_filter(argv[1]);
-    if (!mkdtemp(work)) return 1;
+    if (argc > 1)
+        cmocka_set_test_filter(argv[1]);
+    if (!mkdtemp(work))
+        return 1;
     int failed = cmocka_run_group_tests(all, NULL, NULL);
     shell("rm -rf %s", work);
     return failed;
