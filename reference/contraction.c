@@ -75,6 +75,9 @@ bool ref_matmul(ref_call *c) {
     if (!ref_out(c, 0, rank, dims))
         return false;
 
+    if (ref_has(c, 2) && adze_tensor_count(c->in[2]) != (size_t)n)
+        return ref_fail(c, "bias has %zu elements for %lld columns", adze_tensor_count(c->in[2]),
+                        (long long)n);
     const size_t count = n_batches * (size_t)m * (size_t)n;
     int64_t index[ADZE_MAX_RANK] = {0};
     if (!ref_any_quant(c) && (wide_integer(a) || wide_integer(b))) {

@@ -61,7 +61,7 @@ int ref_choice(ref_call *c, const char *attr, const char *const *names, int n);
 static inline char ref_class(adze_dtype dtype) { return adze_dtype_get(dtype)->cls; }
 static inline bool ref_is_float(const adze_tensor *t) { return ref_class(t->dtype) == 'F'; }
 bool ref_has(const ref_call *c, int i);    /* operand i is there */
-bool ref_wanted(const ref_call *c, int i); /* result i is a tensor, not !adze.none */
+bool ref_wanted(const ref_call *c, int i); /* result i is a tensor, not !adze.absent */
 /* The parameters of a quantized operand / result; false when it is not quantized. */
 bool ref_quant_in(ref_call *c, int i, adze_quant *q);
 bool ref_quant_out(ref_call *c, int i, adze_quant *q);

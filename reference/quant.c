@@ -194,3 +194,38 @@ bool ref_quantized_softmax(ref_call *c, int axis) {
     }
     return true;
 }
+
+/* The same with its numbers given: what the passes make of softmax. The results are plain integers or
+ * the storage of a quantized type. */
+bool ref_softmax_codes(ref_call *c) {
+    const adze_tensor *x = c->in[0], *table = c->in[1];
+    int axis;
+    if (!ref_axis(c, ref_i64(c, "axis"), x->rank, &axis) || !ref_out_like(c, 0, x))
+        return false;
+    const int64_t m = ref_i64(c, "multiplier"), s = ref_i64(c, "shift"), zero = ref_i64(c, "zero_point");
+    const int64_t low = ref_i64(c, "low"), high = ref_i64(c, "high");
+    if (adze_tensor_count(table) != 256 || s < 0 || s > 62)
+        return ref_fail(c, "needs a table of 256 and a shift of 0 to 62");
+    const int64_t *codes = ref_i64s(c, x), *t = ref_i64s(c, table);
+    const size_t n = (size_t)x->dims[axis], inner = ref_product(x->dims, axis + 1, x->rank);
+    const size_t outer = ref_product(x->dims, 0, axis);
+    for (size_t o = 0; n && o < outer * inner; o++) {
+        const size_t base = o / inner * n * inner + o % inner;
+        int64_t max = INT64_MIN, sum = 0;
+        for (size_t i = 0; i < n; i++)
+            max = codes[base + i * inner] > max ? codes[base + i * inner] : max;
+        for (size_t i = 0; i < n; i++) {
+            const int64_t d = max - codes[base + i * inner];
+            if (d > 255)
+                return ref_fail(c, "the codes are wider than eight bits");
+            sum += t[d];
+        }
+        for (size_t i = 0; i < n; i++) {
+            int64_t y = zero;
+            if (sum > 0 && sum <= INT64_MAX >> s)
+                y += adze_round_divide(t[max - codes[base + i * inner]] * m, sum << s);
+            adze_tensor_set_i64(&c->out[0], base + i * inner, y < low ? low : y > high ? high : y);
+        }
+    }
+    return true;
+}

@@ -22,7 +22,8 @@
 bool adze_ref_eval(adze_context *ctx, MlirModule module, MlirOperation op,
                    const adze_tensor *const *operands, adze_tensor *results, adze_arena *arena);
 
-/* adze_ref_eval with the results in the context's arena: the frontend's folding hook. */
+/* adze_ref_eval with the results in the context's arena: the frontend's folding hook. Leaves no
+ * diagnostic: an operation that cannot be folded stays. */
 bool adze_ref_fold(adze_context *ctx, MlirModule module, MlirOperation op,
                    const adze_tensor *const *operands, adze_tensor *results);
 

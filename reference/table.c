@@ -96,7 +96,11 @@ bool adze_ref_eval(adze_context *ctx, MlirModule module, MlirOperation op,
 
 bool adze_ref_fold(adze_context *ctx, MlirModule module, MlirOperation op,
                    const adze_tensor *const *operands, adze_tensor *results) {
-    return adze_ref_eval(ctx, module, op, operands, results, ctx->arena);
+    const size_t errors = ctx->diags.count;
+    if (adze_ref_eval(ctx, module, op, operands, results, ctx->arena))
+        return true;
+    ctx->diags.count = errors; /* not folding is no error */
+    return false;
 }
 
 /* ---- rows that are not evaluated: symbols, and what only levels 2 and 3 have ---- */

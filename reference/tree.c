@@ -164,7 +164,7 @@ bool ref_tree_ensemble(ref_call *c) {
             touched[t] = false;
         }
         for (size_t root = 0; root < e.n_roots; root++) {
-            size_t leaf;
+            size_t leaf = 0;
             if (!walk(c, &e, e.roots[root], x + n * e.n_features, &leaf))
                 return false;
             const int64_t first = e.leaf_first[leaf], count = e.leaf_count[leaf];
