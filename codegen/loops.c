@@ -21,6 +21,15 @@ static void read_tiles(MlirOperation kernel, int rank, int64_t *tile) {
         tile);
 }
 
+/* What the axes of a result are called, by rank, in the loops that people read. */
+static const char *axis_name(adze_gen *g, int rank, int axis) {
+    static const char *const names[][5] = {
+        {"i"}, {"i", "j"}, {"n", "i", "j"}, {"n", "c", "h", "w"}, {"n", "c", "d", "h", "w"}};
+    if (rank >= 1 && rank <= (int)ADZE_COUNT(names))
+        return names[rank - 1][axis];
+    return adze_arena_printf(g->ctx->arena, "i%d", axis);
+}
+
 /* for each tile { for each element of the tile { out[i] = read(value, i) } } */
 static bool default_nest(adze_gen *g, MlirValue value, MlirValue memref) {
     adze_shape shape;
@@ -39,9 +48,10 @@ static bool default_nest(adze_gen *g, MlirValue value, MlirValue memref) {
             tile[d] = 0;
             continue;
         }
-        tiles[n_tiles] = adze_for_begin(g, adze_arena_printf(g->ctx->arena, "t%d", d),
-                                        adze_index(g, 0), extent[d], adze_index(g, tile[d]), 0, NULL,
-                                        NULL);
+        const char *name =
+            adze_arena_printf(g->ctx->arena, "%s_tile", axis_name(g, shape.rank, d));
+        tiles[n_tiles] = adze_for_begin(g, name, adze_index(g, 0), extent[d],
+                                        adze_index(g, tile[d]), 0, NULL, NULL);
         start[d] = tiles[n_tiles++].iv;
     }
     for (int d = 0; d < shape.rank; d++) {
@@ -55,7 +65,7 @@ static bool default_nest(adze_gen *g, MlirValue value, MlirValue memref) {
             if (shape.dims[d] < 0 || shape.dims[d] % tile[d])
                 end = adze_index_min(g, end, extent[d]);
         }
-        loops[n_loops] = adze_for_begin(g, adze_arena_printf(g->ctx->arena, "i%d", d), start[d], end,
+        loops[n_loops] = adze_for_begin(g, axis_name(g, shape.rank, d), start[d], end,
                                         adze_index(g, 1), 0, NULL, NULL);
         index[d] = loops[n_loops++].iv;
     }

@@ -125,11 +125,15 @@ static void set_element(adze_context *ctx, MlirValue value, MlirType like) {
     }
 }
 
-static void drop_quantize(MlirValue value) {
+/* Users of the quantize operations read `value` itself; the operations stay until simplify. */
+static void bypass_quantize(MlirValue value) {
     for (MlirOpOperand use = mlirValueGetFirstUse(value); !mlirOpOperandIsNull(use);
-         use = mlirValueGetFirstUse(value)) {
-        MlirOperation quantize = mlirOpOperandGetOwner(use);
-        adze_replace(quantize, &value);
+         use = mlirOpOperandGetNextUse(use)) {
+        MlirValue quantized = adze_result(mlirOpOperandGetOwner(use), 0);
+        if (!mlirOpOperandIsNull(mlirValueGetFirstUse(quantized))) {
+            mlirValueReplaceAllUsesOfWith(quantized, value);
+            use = mlirValueGetFirstUse(value); /* the list has changed */
+        }
     }
 }
 
@@ -200,7 +204,7 @@ static void visit(MlirOperation op, void *user) {
         last = adze_result(chain[i], 0);
         set_element(ctx, last, encoding);
     }
-    drop_quantize(last);
+    bypass_quantize(last);
 }
 
 bool adze_pass_integer(adze_context *ctx, MlirModule module, const adze_pass_options *options) {
