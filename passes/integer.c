@@ -126,13 +126,16 @@ static void set_element(adze_context *ctx, MlirValue value, MlirType like) {
 }
 
 /* Users of the quantize operations read `value` itself; the operations stay until simplify. */
-static void bypass_quantize(MlirValue value) {
-    for (MlirOpOperand use = mlirValueGetFirstUse(value); !mlirOpOperandIsNull(use);
-         use = mlirOpOperandGetNextUse(use)) {
-        MlirValue quantized = adze_result(mlirOpOperandGetOwner(use), 0);
-        if (!mlirOpOperandIsNull(mlirValueGetFirstUse(quantized))) {
-            mlirValueReplaceAllUsesOfWith(quantized, value);
-            use = mlirValueGetFirstUse(value); /* the list has changed */
+static void bypass_quantize(adze_context *ctx, MlirValue value) {
+    for (bool again = true; again;) {
+        again = false;
+        for (MlirOpOperand use = mlirValueGetFirstUse(value); !mlirOpOperandIsNull(use) && !again;
+             use = mlirOpOperandGetNextUse(use)) {
+            MlirOperation user = mlirOpOperandGetOwner(use);
+            if (!is(ctx, user, ADZE_OP_quantize) || adze_unused(user))
+                continue;
+            mlirValueReplaceAllUsesOfWith(adze_result(user, 0), value);
+            again = true; /* the list of uses has changed */
         }
     }
 }
@@ -204,7 +207,7 @@ static void visit(MlirOperation op, void *user) {
         last = adze_result(chain[i], 0);
         set_element(ctx, last, encoding);
     }
-    bypass_quantize(last);
+    bypass_quantize(ctx, last);
 }
 
 bool adze_pass_integer(adze_context *ctx, MlirModule module, const adze_pass_options *options) {
