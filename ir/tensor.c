@@ -139,7 +139,7 @@ uint32_t adze_float_encode(adze_dtype dtype, double value, bool saturate) {
         memcpy(&bits, &v, 4);
         return bits;
     }
-    if (dtype == ADZE_f8e8m0) { /* a power of two; OCP MX: NaN is 0xFF, no sign, no zero */
+    if (dtype == ADZE_f8e8m0) { /* a power of two, rounded up (ONNX Cast's default); NaN is 0xFF */
         if (isnan(value) || value < 0)
             return 0xFF;
         if (value == 0)
@@ -148,7 +148,7 @@ uint32_t adze_float_encode(adze_dtype dtype, double value, bool saturate) {
             return saturate ? 0xFE : 0xFF;
         int e;
         double m = frexp(value, &e); /* value = m * 2^e, m in [0.5, 1) */
-        int n = e - 1 + (m >= 0.75 ? 1 : 0) + 127;
+        int n = e - 1 + (m > 0.5 ? 1 : 0) + 127;
         return n < 0 ? 0 : n > 254 ? (saturate ? 0xFE : 0xFF) : (uint32_t)n;
     }
     float_format f;
@@ -166,7 +166,7 @@ uint32_t adze_float_encode(adze_dtype dtype, double value, bool saturate) {
                        : f.fn    ? ((uint32_t)e_max << f.mantissa | (m_max - 1))
                                  : ((uint32_t)e_max << f.mantissa | m_max);
     if (isnan(value))
-        return f.has_nan ? (f.uz ? nan : nan | sign) : largest;
+        return f.has_nan ? (f.uz ? nan : nan | sign) : sign_bit; /* f4: negative zero, as ONNX's tests */
     uint32_t overflow = sign | (saturate || !f.has_nan
                                     ? largest
                                     : f.has_inf ? (uint32_t)e_max << f.mantissa : nan);
