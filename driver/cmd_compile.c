@@ -13,12 +13,12 @@ static void print_sizes(adze_compilation *c, const adze_request *request) {
     for (size_t i = 0; i < c->n_models; i++)
         printf("%s%s", i ? ", " : "", c->models[i].name);
     printf(" for %s\n", c->target->name);
-    printf("  flash  %9s  weights %s, code about %s\n", adze_show_bytes(a, s->weights + s->code),
+    printf("  flash  %9s at most: weights %s, code about %s\n", adze_show_bytes(a, s->flash),
            adze_show_bytes(a, s->weights), adze_show_bytes(a, s->code));
-    printf("  RAM    %9s  scratch %s (at least %s), state %s, data %s, stack about %s\n",
-           adze_show_bytes(a, s->scratch + s->state + s->data + s->stack),
-           adze_show_bytes(a, s->scratch), adze_show_bytes(a, s->scratch_bound),
-           adze_show_bytes(a, s->state), adze_show_bytes(a, s->data), adze_show_bytes(a, s->stack));
+    printf("  RAM    %9s at most: scratch %s (no plan needs fewer than %s), state %s, stack about %s\n",
+           adze_show_bytes(a, s->ram), adze_show_bytes(a, s->scratch),
+           adze_show_bytes(a, s->scratch_bound), adze_show_bytes(a, s->state),
+           adze_show_bytes(a, s->stack));
     for (size_t i = 0; i < c->n_models; i++) {
         const adze_job_selftest *t = &c->models[i].selftest;
         printf("  self-test %s: %s\n", c->models[i].name, t->source);
@@ -38,7 +38,8 @@ static cJSON *sizes_json(adze_compilation *c, const adze_request *request) {
     cJSON_AddNumberToObject(o, "scratch_bytes", (double)s->scratch);
     cJSON_AddNumberToObject(o, "scratch_lower_bound_bytes", (double)s->scratch_bound);
     cJSON_AddNumberToObject(o, "state_bytes", (double)s->state);
-    cJSON_AddNumberToObject(o, "data_bytes", (double)s->data);
+    cJSON_AddNumberToObject(o, "flash_bytes_estimate", (double)s->flash);
+    cJSON_AddNumberToObject(o, "ram_bytes_estimate", (double)s->ram);
     cJSON_AddNumberToObject(o, "code_bytes_estimate", (double)s->code);
     cJSON_AddNumberToObject(o, "stack_bytes_estimate", (double)s->stack);
     cJSON *models = cJSON_AddArrayToObject(o, "models");

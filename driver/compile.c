@@ -1,13 +1,13 @@
 /* The library's front: a request from model files to a written tree.
  *
- *   load ─► self-test data (level 1) ─► passes, a dump after each ─► level 3 ─► tree.c
+ *   load ─► self-test data (level 1) ─► passes, a dump after each ─► level 3 ─► write_tree.c
  */
 #include "driver/job.h"
 
 #include "codegen/gen.h"
 #include "driver/inspect.h"
 #include "driver/schedule.h"
-#include "driver/tree.h"
+#include "driver/write_tree.h"
 #include "passes/passes.h"
 
 #include <errno.h>
@@ -164,6 +164,8 @@ bool adze_compile(adze_compilation *c, const adze_request *request) {
     if (request->reference && request->n_models > 1)
         return adze_error(&ctx->diags, NULL, "--reference is for one model at a time");
     if (!adze_job_load_models(c, request))
+        return false;
+    if (c->choose_inputs && !c->choose_inputs(c, c->choose_user))
         return false;
     ctx->diags.file = NULL;
     if (!adze_job_load_target(c, request, target_of_dump(c)))

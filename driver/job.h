@@ -18,6 +18,7 @@ typedef struct adze_job_selftest {
     const char **input_names, **output_names; /* as in the model */
     adze_tensor *inputs, *outputs;
     const char *source; /* one line for reports: where the numbers come from */
+    adze_tensor *reference; /* the folder's own outputs; NULL without one */
     /* With --reference: how far the evaluator is from the folder's outputs where those were
      * replaced by its own (quantized models), else 0. */
     double reference_distance;
@@ -26,15 +27,17 @@ typedef struct adze_job_selftest {
 
 typedef struct adze_job_model {
     const char *path, *name;
+    const char *file, *hash; /* the model file's name and content hash; a dump remembers them */
     bool is_dump;
     int level; /* of the module as loaded */
     MlirModule module;
+    const adze_tensor *given; /* the self-test's inputs, chosen by the user; NULL: none */
     adze_job_selftest selftest;
 } adze_job_model;
 
 /* What the image needs, in bytes; code and stack are upper estimates. */
 typedef struct adze_job_sizes {
-    uint64_t weights, code, data, scratch, scratch_bound, state, stack;
+    uint64_t weights, code, scratch, scratch_bound, state, stack, flash, ram;
 } adze_job_sizes;
 
 struct adze_compilation {
@@ -42,6 +45,9 @@ struct adze_compilation {
     adze_target *target;
     adze_job_model *models;
     size_t n_models;
+    /* `adze run`: fills models[0].given once the model is loaded; may be NULL. */
+    bool (*choose_inputs)(adze_compilation *c, void *user);
+    void *choose_user;
     adze_job_sizes sizes; /* known once the tree is written or refused */
 };
 

@@ -3,6 +3,7 @@
 #include "driver/job.h"
 
 #include "driver/driver.h"
+#include "driver/reference_dir.h"
 #include "frontend/onnx/import.h"
 #include "reference/reference.h"
 
@@ -168,6 +169,26 @@ static bool absolute_weights(adze_context *ctx, MlirModule module) {
     return true;
 }
 
+/* Where it came from, for reports; kept in the module so that a dump gives the same tree. */
+static bool note_origin(adze_context *ctx, adze_job_model *m) {
+    MlirOperation root = mlirModuleGetOperation(m->module);
+    m->file = adze_get_str(ctx, root, "adze.file");
+    m->hash = adze_get_str(ctx, root, "adze.hash");
+    if (m->file && m->hash)
+        return true;
+    const adze_file *file = adze_file_map(ctx, m->path);
+    if (!file)
+        return false;
+    char hash[33];
+    adze_hash_hex(file->data, file->bytes, hash);
+    const char *slash = strrchr(m->path, '/');
+    m->file = slash ? slash + 1 : m->path;
+    m->hash = adze_arena_strdup(ctx->arena, hash);
+    adze_set(root, "adze.file", adze_str(ctx, m->file));
+    adze_set(root, "adze.hash", adze_str(ctx, m->hash));
+    return true;
+}
+
 static bool load_onnx(adze_context *ctx, const adze_request *request, adze_job_model *m,
                       const adze_onnx_dim *dims, bool *used_binds) {
     adze_onnx_options options = {.name = m->name,
@@ -175,6 +196,9 @@ static bool load_onnx(adze_context *ctx, const adze_request *request, adze_job_m
                                  .n_dims = request->n_dims,
                                  .fold = adze_ref_fold};
     adze_onnx_bind *binds;
+    if (request->reference && !adze_reference_dims(ctx, m->path, request->reference, dims,
+                                                   request->n_dims, &options.dims, &options.n_dims))
+        return false;
     if (!parse_binds(ctx, request, m->path, used_binds, &binds, &options.n_binds))
         return false;
     options.binds = binds;
@@ -217,7 +241,7 @@ static bool load_one(adze_context *ctx, const adze_request *request, adze_job_mo
         return adze_error(&ctx->diags, NULL, "the module has no name — hint: --name NAME");
     m->name = adze_c_name(ctx, m->name);
     adze_set(root, "adze.name", adze_str(ctx, m->name));
-    return true;
+    return note_origin(ctx, m);
 }
 
 bool adze_job_load_models(adze_compilation *c, const adze_request *request) {

@@ -1,5 +1,4 @@
 /* See process.h. */
-#define _GNU_SOURCE /* pipe2, nftw */
 #include "driver/process.h"
 
 #include <errno.h>

@@ -1,6 +1,8 @@
 /* Parsed options -> an adze_request, the same way for every command that reads models. */
 #include "driver/command.h"
 
+#include "driver/process.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,4 +104,20 @@ adze_compilation *adze_command_begin(adze_console *console) {
     if (!c)
         adze_console_note(console, "cannot start MLIR");
     return c;
+}
+
+const char *adze_command_tree_place(adze_compilation *c, adze_request *request) {
+    const char *path = request->n_models ? request->models[0].path : "";
+    const char *dot = strrchr(path, '.');
+    bool dump = dot && !strcmp(dot, ".mlir"); /* a dump knows its target */
+    if (!request->target && !request->pack && !dump)
+        request->target = "native";
+    if (request->output)
+        return NULL;
+    const char *folder = adze_temporary_folder(c->ctx->arena);
+    if (folder)
+        request->output = adze_arena_printf(c->ctx->arena, "%s/tree", folder);
+    else
+        adze_error(&c->ctx->diags, NULL, "cannot make a temporary folder — hint: set TMPDIR");
+    return folder;
 }

@@ -6,7 +6,7 @@
  *   otherwise         seeded inputs and the evaluator's outputs */
 #include "driver/job.h"
 
-#include "frontend/onnx/import.h"
+#include "driver/reference_dir.h"
 #include "reference/reference.h"
 
 #include <errno.h>
@@ -55,28 +55,6 @@ bool adze_selftest_random(adze_context *ctx, const adze_wanted *want, unsigned i
 
 /* ---- a folder of TensorProto files ---- */
 
-/* Names of the graph's inputs that are data, in the file's order: what input_N.pb counts. */
-static bool file_inputs(adze_context *ctx, const adze_job_model *model, const char ***names,
-                        size_t *n) {
-    const onnx_ModelProto *file;
-    if (!adze_onnx_read_model(ctx, model->path, &file))
-        return false;
-    const onnx_GraphProto *g = file->graph;
-    *names = ADZE_NEW_ARRAY(ctx->arena, const char *, g ? g->input.count + 1 : 1);
-    *n = 0;
-    for (size_t i = 0; g && i < g->input.count; i++) {
-        adze_string name = g->input.items[i]->name;
-        bool initializer = false;
-        for (size_t k = 0; k < g->initializer.count && !initializer; k++) {
-            adze_string other = g->initializer.items[k]->name;
-            initializer = other.length == name.length && !memcmp(other.data, name.data, name.length);
-        }
-        if (!initializer)
-            (*names)[(*n)++] = adze_arena_strndup(ctx->arena, name.data, name.length);
-    }
-    return true;
-}
-
 static const char *shape_text(adze_context *ctx, const int64_t *dims, int rank) {
     adze_text text = {0};
     for (int i = 0; i < rank; i++)
@@ -98,37 +76,25 @@ static bool check_tensor(adze_context *ctx, const char *path, const adze_wanted 
                               shape_text(ctx, want->dims, want->rank));
 }
 
-/* Reads DIR/KIND_N.pb for every wanted tensor. names[n]: what file N is for, by position; a file that
- * carries one of those names goes there instead. */
+/* Takes what each wanted tensor is from the files of one kind. */
 static bool read_side(adze_context *ctx, const char *dir, const char *kind, const char *const *names,
                       size_t n_names, const adze_wanted *want, size_t n, adze_tensor *out) {
-    bool *have = ADZE_NEW_ARRAY(ctx->arena, bool, n + 1);
-    size_t files = 0;
-    for (;; files++) {
-        const char *path = adze_arena_printf(ctx->arena, "%s/%s_%zu.pb", dir, kind, files);
-        if (access(path, F_OK) != 0)
-            break;
-        adze_tensor t;
-        const char *name = NULL;
-        if (!adze_onnx_read_tensor_file(ctx, path, &t, &name))
-            return false;
-        bool known = false;
-        for (size_t i = 0; i < n_names && name; i++)
-            known = known || !strcmp(names[i], name);
-        if (!known)
-            name = files < n_names ? names[files] : "";
-        for (size_t i = 0; i < n; i++)
-            if (!strcmp(want[i].name, name)) {
-                if (!check_tensor(ctx, path, &want[i], &t))
-                    return false;
-                out[i] = t;
-                have[i] = true;
-            }
-    }
-    for (size_t i = 0; i < n; i++)
-        if (!have[i])
+    adze_reference_file *files;
+    size_t n_files;
+    if (!adze_reference_read(ctx, dir, kind, names, n_names, &files, &n_files))
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        const adze_reference_file *found = NULL;
+        for (size_t k = 0; k < n_files; k++)
+            if (!strcmp(files[k].name, want[i].name))
+                found = &files[k];
+        if (!found)
             return adze_error(&ctx->diags, NULL, "'%s' has %zu %s_N.pb files and none for '%s'", dir,
-                              files, kind, want[i].name);
+                              n_files, kind, want[i].name);
+        if (!check_tensor(ctx, found->path, &want[i], &found->value))
+            return false;
+        out[i] = found->value;
+    }
     return true;
 }
 
@@ -158,15 +124,12 @@ bool adze_selftest_read(adze_context *ctx, const adze_job_model *model, const ch
     adze_wanted *inputs, *outputs;
     if (!prepare(ctx, model, out, &inputs, &outputs))
         return false;
-    struct stat st;
-    if (stat(dir, &st) != 0 || !S_ISDIR(st.st_mode))
-        return adze_error(&ctx->diags, NULL, "'%s' is not a folder", dir);
-    const char *inner = adze_arena_printf(ctx->arena, "%s/test_data_set_0", dir);
-    if (stat(inner, &st) == 0 && S_ISDIR(st.st_mode))
-        dir = inner;
+    dir = adze_reference_folder(ctx, dir);
+    if (!dir)
+        return false;
     const char **names = out->input_names;
     size_t n_names = out->n_inputs;
-    if (!model->is_dump && !file_inputs(ctx, model, &names, &n_names))
+    if (!model->is_dump && !adze_reference_inputs(ctx, model->path, &names, &n_names))
         return false;
     return read_side(ctx, dir, "input", names, n_names, inputs, out->n_inputs, out->inputs) &&
            (!with_outputs || read_side(ctx, dir, "output", out->output_names, out->n_outputs,
@@ -240,6 +203,8 @@ static bool from_reference(adze_context *ctx, adze_job_model *model, const char 
     if (!adze_selftest_read(ctx, model, dir, true, test))
         return false;
     test->source = "given inputs and outputs";
+    test->reference = ADZE_NEW_ARRAY(ctx->arena, adze_tensor, test->n_outputs + 1);
+    memcpy(test->reference, test->outputs, test->n_outputs * sizeof *test->outputs);
     bool quantized = false;
     if (model->level == 1)
         adze_walk(mlirModuleGetOperation(model->module), find_quantized, &quantized);
@@ -281,8 +246,34 @@ static bool from_seed(adze_context *ctx, adze_job_model *model) {
                                          "inputs — hint: --reference DIR with real ones");
 }
 
+/* `adze run` on the user's inputs: the outputs are what it wants to know. Only where their extents
+ * depend on the inputs are they computed here; the program compares nothing. */
+static bool from_given(adze_context *ctx, adze_job_model *model) {
+    adze_job_selftest *test = &model->selftest;
+    adze_wanted *inputs, *outputs;
+    if (!prepare(ctx, model, test, &inputs, &outputs))
+        return false;
+    memcpy(test->inputs, model->given, test->n_inputs * sizeof *model->given);
+    test->source = "inputs of this run, outputs not known";
+    bool fixed = true;
+    for (size_t i = 0; i < test->n_outputs; i++)
+        for (int k = 0; k < outputs[i].rank; k++)
+            fixed = fixed && outputs[i].dims[k] >= 0;
+    if (!fixed && model->level == 1)
+        return evaluate(ctx, model, test, test->outputs);
+    for (size_t i = 0; i < test->n_outputs; i++)
+        if (!fixed || !adze_tensor_new(ctx->arena, outputs[i].dtype, outputs[i].rank,
+                                       outputs[i].dims, &test->outputs[i]))
+            return adze_error(&ctx->diags, NULL, "the extents of output '%s' are not known — hint: "
+                                                 "start from the model or its level-1 dump",
+                              outputs[i].name);
+    return true;
+}
+
 bool adze_selftest_make(adze_context *ctx, adze_job_model *model, const char *reference) {
     ctx->diags.file = model->path;
+    if (model->given)
+        return from_given(ctx, model);
     if (reference)
         return from_reference(ctx, model, reference);
     const char *slash = strrchr(model->path, '/');

@@ -1,6 +1,6 @@
 /* The last step of a compilation: what codegen's tree writer is told, and the limits checked. */
-#ifndef ADZE_DRIVER_TREE_H
-#define ADZE_DRIVER_TREE_H
+#ifndef ADZE_DRIVER_WRITE_TREE_H
+#define ADZE_DRIVER_WRITE_TREE_H
 
 #include "driver/job.h"
 

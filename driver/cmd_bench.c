@@ -1,0 +1,100 @@
+/* adze bench MODEL [-t TARGET]: the time of one inference. */
+#include "driver/command.h"
+
+#include "driver/program.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Runs that take about a second in all, from one measurement. */
+static uint64_t runs_for_a_second(const adze_timing *once) {
+    enum { LEAST = 5, MOST = 1000, BOARD = 3 };
+    if (once->ticks || once->min <= 0) /* emulated: every run counts the same */
+        return BOARD;
+    double n = 1e9 / once->min;
+    return n < LEAST ? LEAST : n > MOST ? MOST : (uint64_t)n;
+}
+
+static bool measure(adze_compilation *c, const adze_request *request, uint64_t runs,
+                    adze_console *console, adze_timing *out) {
+    adze_program program = {.ctx = c->ctx, .target = c->target, .dir = request->output};
+    adze_console_progress(console, "building");
+    if (!adze_program_build(&program, console->verbose))
+        return false;
+    adze_console_progress(console, "measuring");
+    if (runs)
+        return adze_program_time(&program, runs, out);
+    adze_timing once;
+    return adze_program_time(&program, 1, &once) &&
+           adze_program_time(&program, runs_for_a_second(&once), out);
+}
+
+static void report(adze_compilation *c, const adze_request *request, const adze_timing *t,
+                   adze_console *console) {
+    cJSON *o = cJSON_CreateObject();
+    cJSON_AddBoolToObject(o, "ok", true);
+    cJSON_AddStringToObject(o, "model", c->models[0].name);
+    cJSON_AddStringToObject(o, "target", c->target->name);
+    if (t->ticks) {
+        printf("%s on %s: %.0f instructions (median %.0f) over %llu runs\n", c->models[0].name,
+               c->target->name, t->min, t->median, (unsigned long long)t->runs);
+        cJSON_AddNumberToObject(o, "ticks_min", t->min);
+        cJSON_AddNumberToObject(o, "ticks_median", t->median);
+    } else {
+        printf("%s on %s: %.4f ms (median %.4f ms) over %llu runs\n", c->models[0].name,
+               c->target->name, t->min / 1e6, t->median / 1e6, (unsigned long long)t->runs);
+        cJSON_AddNumberToObject(o, "ms_min", t->min / 1e6);
+        cJSON_AddNumberToObject(o, "ms_median", t->median / 1e6);
+    }
+    cJSON_AddNumberToObject(o, "threads", request->threads);
+    cJSON_AddNumberToObject(o, "runs", (double)t->runs);
+    adze_console_json(console, o);
+}
+
+/* Times do not depend on the values, so the inputs need no expected outputs. */
+static bool seeded_inputs(adze_compilation *c, void *user) {
+    (void)user;
+    adze_context *ctx = c->ctx;
+    adze_wanted *want;
+    size_t n;
+    ctx->diags.file = c->models[0].path;
+    if (!adze_job_inputs(ctx, c->models[0].module, &want, &n))
+        return false;
+    adze_tensor *given = ADZE_NEW_ARRAY(ctx->arena, adze_tensor, n + 1);
+    for (size_t i = 0; i < n; i++)
+        if (!adze_selftest_random(ctx, &want[i], (unsigned)i, false, &given[i]))
+            return false;
+    c->models[0].given = given;
+    return true;
+}
+
+int adze_cmd_bench(const adze_args *args, adze_console *console) {
+    adze_request request;
+    const char *problem;
+    if (!adze_request_from_args(args, console, 1, &request, &problem))
+        return adze_console_usage(console, ADZE_CMD_bench, problem);
+    const char *runs = adze_args_get(args, ADZE_OPT_runs);
+    adze_compilation *c = adze_command_begin(console);
+    if (!c)
+        return ADZE_EXIT_FAULT;
+    if (request.threads > 1)
+        adze_console_note(console, "kernels use one thread in this version; the time is one thread's");
+    c->choose_inputs = seeded_inputs;
+    const char *temporary = adze_command_tree_place(c, &request);
+    adze_timing timing;
+    bool ok = request.output && adze_compile(c, &request) &&
+              measure(c, &request, runs ? strtoull(runs, NULL, 10) : 0, console, &timing);
+    if (temporary)
+        adze_remove_folder(temporary);
+    adze_console_progress_end(console);
+    int code = ADZE_EXIT_OK;
+    if (ok) {
+        adze_command_explain(c, &request);
+        report(c, &request, &timing, console);
+    } else {
+        code = adze_console_fail(console, &c->ctx->diags);
+    }
+    adze_compilation_free(c);
+    return code;
+}

@@ -1,0 +1,35 @@
+/* A written tree as a program: building it with make, running it in the target's way. */
+#ifndef ADZE_DRIVER_PROGRAM_H
+#define ADZE_DRIVER_PROGRAM_H
+
+#include "driver/job.h"
+#include "driver/process.h"
+
+typedef struct adze_program {
+    adze_context *ctx;
+    const adze_target *target;
+    const char *dir; /* the tree */
+    const char *exe; /* once built */
+} adze_program;
+
+/* `make` in the tree. False with the end of what the compiler said. */
+bool adze_program_build(adze_program *p, bool verbose);
+
+/* Runs the program with further words (only where the target takes them) and appends what it prints
+ * to `out`. False with a diagnostic when it fails. */
+bool adze_program_run(adze_program *p, const char *const *words, size_t n_words, adze_text *out);
+
+/* Runs it on its self-test's input and reads its outputs: outputs[i] has the type and extents of
+ * like[i], in the context's arena. */
+bool adze_program_outputs(adze_program *p, const char *const *names, const adze_tensor *like,
+                          size_t n, adze_tensor *outputs);
+
+/* Nanoseconds, or where the clock has no rate its ticks, of one inference. */
+typedef struct adze_timing {
+    double min, median;
+    bool ticks; /* retired instructions, not time */
+    uint64_t runs;
+} adze_timing;
+bool adze_program_time(adze_program *p, uint64_t runs, adze_timing *out);
+
+#endif

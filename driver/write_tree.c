@@ -1,0 +1,61 @@
+/* See write_tree.h. */
+#include "driver/write_tree.h"
+
+#include "codegen/tree.h"
+
+#include <string.h>
+
+static const struct {
+    const char *name;
+    adze_tree_weights mode;
+} weight_modes[] = {{"c", ADZE_TREE_WEIGHTS_C},
+                    {"incbin", ADZE_TREE_WEIGHTS_INCBIN},
+                    {"file", ADZE_TREE_WEIGHTS_FILE}};
+
+static adze_tree_test tree_test(const adze_job_selftest *t) {
+    return (adze_tree_test){.entry = "run",
+                            .reset = true,
+                            .n_inputs = (int)t->n_inputs,
+                            .n_outputs = (int)t->n_outputs,
+                            .inputs = t->inputs,
+                            .outputs = t->outputs};
+}
+
+bool adze_job_write_tree(adze_compilation *c, const adze_request *request) {
+    adze_context *ctx = c->ctx;
+    adze_tree_options options = {.home = adze_home(ctx),
+                                 .version = adze_version(),
+                                 .weights = ADZE_TREE_WEIGHTS_AUTO,
+                                 .max_flash = request->max_flash,
+                                 .max_ram = request->max_ram};
+    for (size_t i = 0; request->weights && i < ADZE_COUNT(weight_modes); i++)
+        if (!strcmp(request->weights, weight_modes[i].name))
+            options.weights = weight_modes[i].mode;
+    adze_tree_model *models = ADZE_NEW_ARRAY(ctx->arena, adze_tree_model, c->n_models);
+    adze_tree_test *tests = ADZE_NEW_ARRAY(ctx->arena, adze_tree_test, c->n_models);
+    for (size_t i = 0; i < c->n_models; i++) {
+        const adze_job_model *m = &c->models[i];
+        tests[i] = tree_test(&m->selftest);
+        models[i] = (adze_tree_model){.name = m->name,
+                                      .module = m->module,
+                                      .file = m->file,
+                                      .hash = m->hash,
+                                      .test_source = m->selftest.source,
+                                      .n_tests = 1,
+                                      .tests = &tests[i]};
+    }
+    adze_tree_result result = {0};
+    bool ok = adze_emit_tree(ctx, models, (int)c->n_models, c->target, &options, request->output,
+                             &result);
+    c->sizes = (adze_job_sizes){.weights = result.weights,
+                                .code = result.code_estimate,
+                                .scratch = result.scratch,
+                                .state = result.state,
+                                .stack = result.stack_estimate,
+                                .flash = result.flash,
+                                .ram = result.ram};
+    for (int i = 0; i < result.n_models; i++)
+        if (result.models[i].scratch_lower_bound > c->sizes.scratch_bound)
+            c->sizes.scratch_bound = result.models[i].scratch_lower_bound;
+    return ok;
+}
