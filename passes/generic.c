@@ -154,6 +154,13 @@ bool adze_generic_accumulator(adze_generic *g, const adze_shape *shape, adze_dty
     return true;
 }
 
+void adze_generic_accumulator_from(adze_generic *g, MlirValue init, adze_dtype dtype,
+                                   const MlirAffineExpr *exprs) {
+    adze_shape shape;
+    adze_value_shape(g->ctx, init, &shape);
+    new_output(g, &shape, exprs, dtype)->tensor = init;
+}
+
 /* ---- the operation ---- */
 
 void adze_generic_begin(adze_generic *g) {

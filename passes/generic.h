@@ -62,6 +62,10 @@ bool adze_generic_out(adze_generic *g, const adze_shape *shape, const MlirAffine
 bool adze_generic_accumulator(adze_generic *g, const adze_shape *shape, adze_dtype dtype,
                               double neutral, const MlirAffineExpr *exprs);
 
+/* An accumulator that starts from a tensor's elements, which are scalars of type `dtype`. */
+void adze_generic_accumulator_from(adze_generic *g, MlirValue init, adze_dtype dtype,
+                                   const MlirAffineExpr *exprs);
+
 /* Creates the operation; g->body builds in it from here on. */
 void adze_generic_begin(adze_generic *g);
 adze_scalar adze_generic_arg(adze_generic *g, int input);
