@@ -2,6 +2,7 @@
  *
  * The frontend folds while it imports; this pass does the same for dumps, for what other passes leave,
  * and for chains of views. */
+#include "passes/simplify.h"
 #include "passes/table.h"
 
 #include "reference/reference.h"
@@ -14,7 +15,7 @@
 typedef struct simplify {
     adze_context *ctx;
     MlirModule module;
-    bool changed;
+    bool changed, fold_dequantize;
 } simplify;
 
 static bool is_ours(adze_context *ctx, MlirOperation op) {
@@ -84,6 +85,7 @@ static bool foldable(simplify *s, MlirOperation op, adze_tensor *operands,
     intptr_t n = mlirOperationGetNumOperands(op);
     adze_op which = adze_op_of(s->ctx, op);
     if (n == 0 || n > 12 || which == ADZE_OP_get_weight || which == ADZE_OP_constant ||
+        (which == ADZE_OP_dequantize && !s->fold_dequantize) ||
         mlirOperationGetNumResults(op) == 0 || mlirOperationGetNumResults(op) > 4)
         return false;
     size_t bytes_in = 65536, bytes_out = 0;
@@ -163,12 +165,16 @@ static void visit(MlirOperation op, void *user) {
     s->changed |= fold(s, op);
 }
 
-bool adze_pass_simplify(adze_context *ctx, MlirModule module, const adze_pass_options *options) {
-    (void)options;
-    simplify s = {ctx, module, true};
+void adze_simplify(adze_context *ctx, MlirModule module, bool fold_dequantize) {
+    simplify s = {ctx, module, true, fold_dequantize};
     while (s.changed) {
         s.changed = false;
         adze_walk(mlirModuleGetOperation(module), visit, &s);
     }
+}
+
+bool adze_pass_simplify(adze_context *ctx, MlirModule module, const adze_pass_options *options) {
+    (void)options;
+    adze_simplify(ctx, module, false);
     return true;
 }
