@@ -312,20 +312,21 @@ static MlirValue local_constant(adze_builder *b, MlirModule module, MlirValue va
     return adze_build_constant(b, module, &t, "constant", (MlirType){NULL});
 }
 
-/* Tables that the lowering of an operation made inside the kernel (adze.get_weight) become arguments,
- * ahead of the outputs; gives the entry's buffers in the new order. */
+/* Tables that the lowering of an operation made inside the kernel become arguments, after the outputs. */
 static bool hoist_tables(outline *o, MlirBlock body) {
     lowering *l = o->l;
     for (MlirOperation op = mlirBlockGetFirstOperation(body); !mlirOperationIsNull(op);) {
         MlirOperation next = mlirOperationGetNextInBlock(op);
-        if (adze_is_op(op, "adze.get_weight")) {
+        bool table = adze_is_op(op, "adze.get_weight") ||
+                     (adze_is_op(op, "adze.constant") &&
+                      !is_scalar_constant(l->ctx, adze_result(op, 0)));
+        if (table) {
             MlirType type;
             MlirValue tensor = adze_result(op, 0), buffer;
             if (!memref_type_of(l, op, tensor, &type) ||
                 !constant_memref(l, tensor, op, type, &buffer))
                 return false;
-            const char *weight = adze_get_str(l->ctx, op, "weight");
-            if (!add_argument(o, op, tensor, buffer, adze_c_name(l->ctx, weight), "read"))
+            if (!add_argument(o, op, tensor, buffer, "table", "read"))
                 return false;
             MlirValue arg = mlirBlockAddArgument(body, type, mlirLocationUnknownGet(l->ctx->mlir));
             adze_builder b = adze_before(l->ctx, op);
