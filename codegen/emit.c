@@ -228,6 +228,19 @@ static const char *comment_safe(adze_arena *arena, const char *text) {
 
 static void append_ref(MlirStringRef s, void *user) { adze_text_append(user, s.data, s.length); }
 
+static int integers_of(MlirAttribute a, int max, int64_t *out) {
+    if (!mlirAttributeIsAArray(a))
+        return mlirAttributeIsAInteger(a) ? 0 : adze_attr_i64s(a, max, out);
+    int n = (int)mlirArrayAttrGetNumElements(a);
+    for (int i = 0; i < n && i < max; i++) {
+        MlirAttribute e = mlirArrayAttrGetElement(a, i);
+        if (!mlirAttributeIsAInteger(e))
+            return 0;
+        out[i] = mlirIntegerAttrGetValueInt(e);
+    }
+    return n;
+}
+
 /* {tile = [0, 8], vector = 4 : i64} as "tile 0 x 8, vector 4". */
 static void describe_schedule(emitter *em, MlirAttribute schedule, adze_text *out) {
     if (mlirAttributeIsNull(schedule) || !mlirAttributeIsADictionary(schedule))
@@ -238,7 +251,7 @@ static void describe_schedule(emitter *em, MlirAttribute schedule, adze_text *ou
         MlirStringRef key = mlirIdentifierStr(named.name);
         adze_text_printf(out, "%s%.*s ", i ? ", " : "schedule: ", (int)key.length, key.data);
         int64_t values[16];
-        int count = adze_attr_i64s(named.attribute, 16, values);
+        int count = integers_of(named.attribute, 16, values);
         const char *word = count > 0 ? NULL : adze_attr_str(em->m->ctx, named.attribute);
         if (word) {
             adze_text_puts(out, word);

@@ -67,18 +67,21 @@ bool adze_emit_entry(adze_c_module *m, const adze_c_entry *entry, adze_text *out
     emit_find_dead(&em, entry->op);
     MlirBlock body = mlirRegionGetFirstBlock(mlirOperationGetRegion(entry->op, 0));
     bool *known = ADZE_NEW_ARRAY(em.arena, bool, (size_t)m->n_dims + 1);
+    static const char *const parameters[] = {"m", "in", "out", "extents_match"};
+    for (size_t i = 0; i < ADZE_COUNT(parameters); i++)
+        emit_declare(&em, parameters[i], "x");
     for (int i = 0; i < m->n_dims; i++)
         emit_declare(&em, m->dims[i].name, "n");
 
-    emit_line(&em, "if (m == NULL || in == NULL || out == NULL) {");
+    adze_text missing = {0};
+    adze_text_puts(&missing, "m == NULL || in == NULL || out == NULL");
+    for (int i = 0; i < entry->n_params; i++)
+        adze_text_printf(&missing, " || %s->%s.data == NULL",
+                         entry->params[i].write ? "out" : "in", entry->params[i].name);
+    emit_line(&em, "if (%s) {", missing.data);
     emit_line(&em, "    return %s_ERROR_ARGUMENT;", m->upper);
     emit_line(&em, "}");
-    for (int i = 0; i < entry->n_params; i++) {
-        const adze_c_param *p = &entry->params[i];
-        emit_line(&em, "if (%s->%s.data == NULL) {", p->write ? "out" : "in", p->name);
-        emit_line(&em, "    return %s_ERROR_ARGUMENT;", m->upper);
-        emit_line(&em, "}");
-    }
+    adze_text_free(&missing);
     for (int i = 0; i < entry->n_params; i++)
         if (!entry->params[i].write && !check_extents(&em, &entry->params[i], known))
             return false;

@@ -34,12 +34,44 @@ static variable *new_variable(emitter *em, int type, const char *hint) {
     return v;
 }
 
-/* The variable that a loop can take over from its initial value: the value has no other user, and
- * no loop stands between the two. */
+/* Whether anything other than `op` may read `value` once `op` has begun: a use before `op`, or in the
+ * other branch of an scf.if around it, does not. `inside`: uses within op's own regions do not count
+ * either. */
+static bool read_later(emitter *em, MlirValue value, MlirOperation op, bool inside) {
+    int own = 0;
+    for (MlirOpOperand use = mlirValueGetFirstUse(value); !mlirOpOperandIsNull(use);
+         use = mlirOpOperandGetNextUse(use)) {
+        MlirOperation owner = mlirOpOperandGetOwner(use);
+        if (emit_is_dead(em, owner))
+            continue;
+        if (mlirOperationEqual(owner, op)) {
+            if (++own > 1)
+                return true; /* two loop-carried values start from it */
+            continue;
+        }
+        MlirOperation around = op, other = ancestor_in(mlirOperationGetBlock(op), owner);
+        while (mlirOperationIsNull(other)) {
+            around = mlirOperationGetParentOperation(around);
+            if (mlirOperationIsNull(around))
+                return true;
+            other = ancestor_in(mlirOperationGetBlock(around), owner);
+        }
+        bool harmless = mlirOperationEqual(other, around)
+                            ? (mlirOperationEqual(around, op) ? inside
+                                                              : adze_is_op(around, "scf.if"))
+                            : mlirOperationIsBeforeInBlock(other, around);
+        if (!harmless)
+            return true;
+    }
+    return false;
+}
+
+/* The variable that a loop can take over from its initial value: nobody reads the value afterwards,
+ * and no loop stands between the two. */
 static variable *inherited(emitter *em, MlirOperation loop, MlirValue init) {
     binding *b = emit_lookup(em, init);
     if (!b || !b->variable || !mlirValueEqual(b->variable->holder, init) ||
-        emit_use_count(em, init, NULL) != 1)
+        read_later(em, init, loop, false))
         return NULL;
     MlirBlock home = home_of(init);
     for (MlirOperation op = loop; !mlirBlockEqual(mlirOperationGetBlock(op), home);) {
@@ -225,19 +257,7 @@ static variable *yielded_to(emitter *em, MlirOperation op, int i) {
     variable *v = f->variables[index];
     if (v->type != emit_type_of(em, mlirValueGetType(result)))
         return NULL;
-    if (v->holder.ptr == NULL)
-        return v;
-    for (MlirOpOperand use = mlirValueGetFirstUse(v->holder); !mlirOpOperandIsNull(use);
-         use = mlirOpOperandGetNextUse(use)) {
-        MlirOperation owner = mlirOpOperandGetOwner(use);
-        if (emit_is_dead(em, owner))
-            continue;
-        MlirOperation at = ancestor_in(block, owner);
-        if (mlirOperationIsNull(at) ||
-            (!mlirOperationEqual(at, op) && !mlirOperationIsBeforeInBlock(at, op)))
-            return NULL;
-    }
-    return v;
+    return v->holder.ptr == NULL || !read_later(em, v->holder, op, true) ? v : NULL;
 }
 
 static bool only_terminator(MlirBlock block) {

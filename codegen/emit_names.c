@@ -6,14 +6,13 @@
 #include <string.h>
 
 /* Words that generated code cannot use for its own locals: keywords, macros and functions of the
- * headers it includes, and the parameters of every entry. */
+ * headers it includes, and C++'s keywords, since the names stand in the API. */
 static const char *const reserved[] = {
     "INFINITY", "NAN", "NULL", "alignas", "alignof", "asm", "atomic", "auto", "bool", "break",
     "case", "char", "class", "complex", "const", "continue", "default", "delete", "do", "double",
-    "else", "enum", "extern", "false", "float", "for", "friend", "goto", "if", "imaginary", "in",
-    "inline", "int", "int16_t", "int32_t", "int64_t", "int8_t", "isfinite", "isgreater", "isinf",
-    "islessgreater", "isnan", "isunordered", "linux", "long", "m", "main", "memcpy", "memmove",
-    "memset", "namespace", "new", "noreturn", "operator", "out", "private", "protected",
+    "else", "enum", "extern", "false", "float", "for", "friend", "goto", "if", "imaginary", "inline", "int", "int16_t", "int32_t", "int64_t", "int8_t", "isfinite", "isgreater", "isinf",
+    "islessgreater", "isnan", "isunordered", "linux", "long", "main", "memcpy", "memmove",
+    "memset", "namespace", "new", "noreturn", "operator", "private", "protected",
     "ptrdiff_t", "public", "register", "restrict", "return", "short", "signed", "size_t", "sizeof",
     "static", "struct", "switch", "template", "this", "throw", "true", "try", "typedef", "typeof",
     "uint16_t", "uint32_t", "uint64_t", "uint8_t", "union", "unix", "unsigned", "using", "virtual",
@@ -30,7 +29,7 @@ bool name_is_reserved(const char *name) {
     /* C's math functions, with and without the f: the rows know them. */
     size_t n = strlen(name);
 #define ROW(op, handler, c, prec, pure)                                                            \
-    if (sizeof(c) > 3 && strncmp(name, c, sizeof(c) - 1) == 0 &&                                  \
+    if ((handler == emit_math || handler == emit_rsqrt) && strncmp(name, c, sizeof(c) - 1) == 0 &&                                  \
         (n == sizeof(c) - 1 || (n == sizeof(c) && name[n - 1] == 'f')))                           \
         return true;
 #include "codegen/emit_ops.def"
