@@ -205,6 +205,23 @@ bool adze_is_op(MlirOperation op, const char *name) {
 
 /* ---- modules ---- */
 
+/* The text of an scf.for has no place for its arguments' locations: their names come back from the
+ * chain loc("oh"("acc")) of the loop itself. */
+static void name_loop_arguments(MlirOperation op, void *user) {
+    adze_context *ctx = user;
+    if (!adze_is_op(op, "scf.for"))
+        return;
+    MlirBlock body = mlirRegionGetFirstBlock(mlirOperationGetRegion(op, 0));
+    MlirLocation loc = mlirOperationGetLocation(op);
+    for (intptr_t i = 0; i < mlirBlockGetNumArguments(body) && mlirLocationIsAName(loc); i++) {
+        MlirLocation name = mlirLocationNameGet(
+            ctx->mlir, mlirIdentifierStr(mlirLocationNameGetName(loc)),
+            mlirLocationUnknownGet(ctx->mlir));
+        mlirBlockArgumentSetLocation(mlirBlockGetArgument(body, i), name);
+        loc = mlirLocationNameGetChildLoc(loc);
+    }
+}
+
 MlirModule adze_module_parse(adze_context *ctx, const char *text, const char *file) {
     ctx->diags.file = adze_arena_strdup(ctx->arena, file);
     MlirModule module = mlirModuleCreateParse(ctx->mlir, mlirStringRefCreateFromCString(text));
@@ -217,6 +234,7 @@ MlirModule adze_module_parse(adze_context *ctx, const char *text, const char *fi
         mlirModuleDestroy(module);
         return (MlirModule){0};
     }
+    adze_walk(mlirModuleGetOperation(module), name_loop_arguments, ctx);
     return module;
 }
 
