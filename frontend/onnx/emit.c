@@ -182,8 +182,12 @@ bool ox_emit_many(node *n, const char *op, int n_in, val *const *in, int n_resul
             out[i] = &imp->absent;
             continue;
         }
+        /* A shape computed from an input becomes known when that input is bound: hints say so. */
+        const char *input = NULL;
+        for (int k = 0; k < n_in && !input && adze_dtype_get(results[i].dtype)->cls != 'F'; k++)
+            input = in[k]->input;
         out[i] = ADZE_NEW(n->ctx->arena, val);
-        *out[i] = (val){.kind = VAL_TENSOR, .name = n->result_name, .shape = results[i],
+        *out[i] = (val){.input = input, .kind = VAL_TENSOR, .name = n->result_name, .shape = results[i],
                         .mlir = adze_result(made, i)};
     }
     return true;

@@ -87,13 +87,17 @@ bool ox_op_max_unpool(node *n) {
     for (int i = 0; i < w.n; i++)
         s.dims[2 + i] = (x->shape.dims[2 + i] - 1) * w.strides[i] - w.pads[i] - w.pads[w.n + i] +
                         w.kernel[i];
-    if (count >= 0) {
-        if (count != s.rank)
-            return ox_fail(n, "output_shape has %d entries for a rank of %d", count, s.rank);
-        memcpy(s.dims, given, (size_t)count * sizeof *given);
-    }
     for (int i = 0; i < s.rank; i++)
         if (s.dims[i] < 1)
             return ox_fail(n, "an empty output");
-    return ox_out(n, 0, ox_emit(n, "max_unpool", VALS(x, indices), &s, NO_ATTRS));
+    val *y = ox_emit(n, "max_unpool", VALS(x, indices), &s, NO_ATTRS);
+    if (count < 0)
+        return ox_out(n, 0, y);
+    /* Indices count in the inferred shape; a larger output_shape only adds zeros behind it. */
+    int64_t pads[2 * ADZE_MAX_RANK] = {0};
+    if (count != s.rank)
+        return ox_fail(n, "output_shape has %d entries for a rank of %d", count, s.rank);
+    for (int i = 0; i < s.rank; i++)
+        pads[s.rank + i] = given[i] - s.dims[i];
+    return ox_out(n, 0, ox_pad(n, y, pads, "constant", &n->imp->absent));
 }
