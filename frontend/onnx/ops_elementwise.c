@@ -10,6 +10,30 @@ bool ox_op_binary(node *n) {
     return ox_out(n, 0, ox_binary(n, n->row->arg, ox_need(n, 0, "A"), ox_need(n, 1, "B")));
 }
 
+/* Before opset 7 the second operand broadcasts only when told to, and from `axis` on. */
+bool ox_op_binary_axis(node *n) {
+    val *a = ox_need(n, 0, "A"), *b = ox_need(n, 1, "B");
+    if (!a || !b)
+        return false;
+    if (ox_attr_i(n, "broadcast", 0) && ox_attr(n, "axis")) {
+        int64_t axis = ox_attr_i(n, "axis", 0);
+        if (axis < 0 || axis + b->shape.rank > a->shape.rank)
+            return ox_fail(n, "axis %lld is out of range", (long long)axis);
+        b = ox_place(n, b, a->shape.rank, (int)axis);
+    }
+    return ox_out(n, 0, ox_binary(n, n->row->arg, a, b));
+}
+
+/* The slope broadcasts to x; before opset 7 a vector of slopes is one per channel. */
+bool ox_op_prelu(node *n) {
+    val *x = ox_need(n, 0, "X"), *slope = ox_need(n, 1, "slope");
+    if (!x || !slope)
+        return false;
+    if (n->opset < 7 && slope->shape.rank == 1 && slope->shape.dims[0] != 1 && x->shape.rank > 1)
+        slope = ox_place(n, slope, x->shape.rank, 1);
+    return ox_out(n, 0, ox_binary(n, "prelu", x, slope));
+}
+
 /* Kinds with numbers: the operator, its attributes in the order of the kind's params, their defaults. */
 static const struct {
     const char *op, *attrs[2];
@@ -76,7 +100,8 @@ bool ox_op_variadic(node *n) {
     return ox_out(n, 0, y);
 }
 
-/* The slope of PRelu broadcasts one way only, which numpy's rule covers. */
+/* Bounds are attributes before opset 11, operands after. Numbers go into the kind's params; the rest, and
+ * integers, are max and min. */
 bool ox_op_clip(node *n) {
     val *x = ox_need(n, 0, "input");
     if (!x)
@@ -154,6 +179,8 @@ bool ox_op_dropout(node *n) {
     val *x = ox_need(n, 0, "data");
     if (!x)
         return false;
+    if (n->opset < 7 && !ox_attr_i(n, "is_test", 0))
+        return ox_fail(n, "training is not supported");
     if (n->opset >= 12 && ox_has(n, 2)) {
         const adze_tensor *training = ox_const(n, 2, "training_mode");
         const adze_tensor *ratio = ox_has(n, 1) ? ox_const(n, 1, "ratio") : NULL;

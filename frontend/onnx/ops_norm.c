@@ -176,6 +176,8 @@ bool ox_op_batch_norm(node *n) {
     adze_dtype type = x->shape.dtype;
     if (ox_attr_i(n, "spatial", 1) != 1)
         return ox_fail(n, "spatial = 0 is not supported");
+    if (n->opset < 7 && !ox_attr_i(n, "is_test", 0))
+        return ox_fail(n, "training is not supported");
     if (ox_attr_i(n, "training_mode", 0)) {
         int64_t axes[ADZE_MAX_RANK] = {0};
         for (int i = 2; i < x->shape.rank; i++)
