@@ -26,12 +26,11 @@ static bool best_agrees(const adze_tensor *got, const adze_tensor *want) {
 }
 
 static void say(adze_text *out, const char *name, const adze_tensor *want, const adze_ref_error *e,
-                bool ok) {
+                const char *mark) {
     if (!e->same_type) {
         adze_text_printf(out, "%s: not of the same type and shape\n", name);
         return;
     }
-    const char *mark = ok ? "ok" : "WRONG";
     if (adze_dtype_get(want->dtype)->cls == 'F')
         adze_text_printf(out, "%s: %s, error at most %.3g (%.3g of the range)", name, mark,
                          e->max_abs, e->max_rel);
@@ -44,7 +43,8 @@ static void say(adze_text *out, const char *name, const adze_tensor *want, const
 }
 
 adze_comparison adze_compare_outputs(const char *const *names, const adze_tensor *got,
-                                     const adze_tensor *want, size_t n, adze_text *out) {
+                                     const adze_tensor *want, size_t n, const char *otherwise,
+                                     adze_text *out) {
     adze_comparison c = {.ok = true, .same_best = true};
     for (size_t i = 0; i < n; i++) {
         adze_ref_error e;
@@ -54,7 +54,7 @@ adze_comparison adze_compare_outputs(const char *const *names, const adze_tensor
         c.max_abs = fmax(c.max_abs, e.same_type ? e.max_abs : INFINITY);
         c.max_rel = fmax(c.max_rel, e.same_type ? e.max_rel : INFINITY);
         if (out)
-            say(out, names[i], &want[i], &e, ok);
+            say(out, names[i], &want[i], &e, ok ? "ok" : otherwise);
     }
     return c;
 }

@@ -10,8 +10,9 @@ typedef struct adze_comparison {
     bool same_best;          /* the largest element of every output stands at the same place */
 } adze_comparison;
 
-/* Compares n outputs. With `out` one line for each output. */
+/* Compares n outputs. With `out` one line for each output: "ok", or the word `otherwise`. */
 adze_comparison adze_compare_outputs(const char *const *names, const adze_tensor *got,
-                                     const adze_tensor *want, size_t n, adze_text *out);
+                                     const adze_tensor *want, size_t n, const char *otherwise,
+                                     adze_text *out);
 
 #endif

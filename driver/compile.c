@@ -1,6 +1,8 @@
 /* The library's front: a request from model files to a written tree.
  *
- *   load ─► self-test data (level 1) ─► passes, a dump after each ─► level 3 ─► write_tree.c
+ *   load ─► level-1 passes ─► self-test data ─► passes to level 3 ─► write_tree.c
+ *
+ * With --dump-ir every stage is written.
  */
 #include "driver/job.h"
 
@@ -71,6 +73,7 @@ typedef struct stages {
     adze_job_model *model;
     const char *dir; /* NULL: no dumps */
     bool scheduled;  /* the --schedule file has been applied */
+    bool tested;     /* the self-test's data is there */
 } stages;
 
 static bool write_stage(stages *s, int number, const char *name, MlirModule module) {
@@ -94,10 +97,35 @@ static bool apply_schedule(stages *s, MlirModule module) {
     return adze_schedule_apply(s->c->ctx, module, s->request->schedule);
 }
 
+/* Whether the pass after the one that ran last leaves level 1: then the module says what every number
+ * is, integer arithmetic included, and the evaluator's word is what kernels are held to. */
+static bool at_end_of_level_1(adze_context *ctx, MlirModule module) {
+    const char *after = adze_get_str(ctx, mlirModuleGetOperation(module), "adze.after");
+    int next = 0;
+    for (int i = 0; after && i < adze_pass_count(); i++)
+        if (!strcmp(adze_pass_get(i)->name, after))
+            next = i + 1;
+    return adze_module_level(module) > 1 || next >= adze_pass_count() ||
+           adze_pass_get(next)->to > 1;
+}
+
+static bool make_selftest(stages *s, MlirModule module) {
+    adze_context *ctx = s->c->ctx;
+    if (s->tested || !at_end_of_level_1(ctx, module))
+        return true;
+    s->tested = true;
+    progress(s->request, adze_arena_printf(ctx->arena, "%s: self-test data", s->model->name));
+    bool ok = adze_selftest_make(ctx, s->model, s->request->reference) &&
+              (!s->dir || adze_selftest_write(ctx, &s->model->selftest, s->dir));
+    ctx->diags.file = s->model->path;
+    return ok;
+}
+
 static bool after_pass(void *user, int number, const char *pass, MlirModule module) {
     stages *s = user;
     progress(s->request, adze_arena_printf(s->c->ctx->arena, "%s: %s", s->model->name, pass));
-    return apply_schedule(s, module) && write_stage(s, number, pass, module);
+    return apply_schedule(s, module) && write_stage(s, number, pass, module) &&
+           make_selftest(s, module);
 }
 
 /* ---- one model down to level 3 ---- */
@@ -126,15 +154,9 @@ static bool lower(adze_compilation *c, const adze_request *request, adze_job_mod
     }
     if (!set_target(c, m))
         return false;
-    progress(request, adze_arena_printf(ctx->arena, "%s: self-test data", m->name));
-    if (!adze_selftest_make(ctx, m, request->reference))
-        return false;
-    ctx->diags.file = m->path;
-    if (s.dir && !adze_selftest_write(ctx, &m->selftest, s.dir))
-        return false;
     if (!m->is_dump && !write_stage(&s, 0, "import", m->module))
         return false;
-    if (!apply_schedule(&s, m->module))
+    if (!apply_schedule(&s, m->module) || !make_selftest(&s, m->module))
         return false;
     adze_pass_options options = {
         .target = c->target, .loops = adze_codegen_loops, .dump = after_pass, .user = &s};

@@ -9,6 +9,9 @@
 #include "driver/reference_dir.h"
 #include "reference/reference.h"
 
+#include <mlir-c/BuiltinTypes.h>
+#include <mlir-c/Dialect/Quant.h>
+
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -166,6 +169,11 @@ static void find_quantized(MlirOperation op, void *user) {
     for (size_t i = 0; i < ADZE_COUNT(ops); i++)
         if (adze_is_op(op, ops[i]))
             *(bool *)user = true;
+    for (intptr_t i = 0; i < mlirOperationGetNumResults(op); i++) {
+        MlirType type = mlirValueGetType(mlirOperationGetResult(op, i));
+        if (mlirTypeIsAShaped(type) && mlirTypeIsAQuantizedType(mlirShapedTypeGetElementType(type)))
+            *(bool *)user = true;
+    }
 }
 
 static bool evaluate(adze_context *ctx, const adze_job_model *model, const adze_job_selftest *test,
