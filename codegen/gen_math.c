@@ -212,3 +212,60 @@ void gn_loop_end(adze_gen *g, gn_loop *l, const adze_scalar *next, adze_scalar *
     for (int i = 0; i < l->n; i++)
         results[i] = (adze_scalar){values[i], l->carried[i].dtype};
 }
+
+static MlirLocation named(adze_gen *g, const char *name, MlirLocation inner) {
+    return mlirLocationNameGet(g->ctx->mlir, mlirStringRefCreateFromCString(name), inner);
+}
+
+gn_while gn_while_begin(adze_gen *g, int n, const MlirValue *init, const char *const *names) {
+    gn_while w = {.n = n, .n_reads = g->n_reads};
+    MlirType types[ADZE_MAX_CARRIED];
+    MlirLocation unknown = mlirLocationUnknownGet(g->ctx->mlir), chain = unknown;
+    MlirLocation locs[ADZE_MAX_CARRIED];
+    if (n > ADZE_MAX_CARRIED)
+        abort();
+    for (int i = n - 1; i >= 0; i--) {
+        types[i] = mlirValueGetType(init[i]);
+        locs[i] = named(g, names[i], unknown);
+        chain = named(g, names[i], chain);
+    }
+    MlirOperationState state = mlirOperationStateGet(mlirStringRefCreateFromCString("scf.while"), chain);
+    mlirOperationStateAddOperands(&state, n, init);
+    mlirOperationStateAddResults(&state, n, types);
+    MlirRegion regions[2] = {mlirRegionCreate(), mlirRegionCreate()};
+    for (int r = 0; r < 2; r++)
+        mlirRegionAppendOwnedBlock(regions[r], mlirBlockCreate(n, types, locs));
+    mlirOperationStateAddOwnedRegions(&state, 2, regions);
+    w.op = mlirOperationCreate(&state);
+    adze_insert(&g->b, w.op);
+    w.outer = g->b;
+    g->b = adze_at_end(g->ctx, mlirRegionGetFirstBlock(mlirOperationGetRegion(w.op, 0)));
+    for (int i = 0; i < n; i++)
+        w.carried[i] = mlirBlockGetArgument(g->b.block, i);
+    return w;
+}
+
+/* What was read inside is not visible where building goes on. */
+static void forget_reads(adze_gen *g, int n_reads) {
+    g->n_reads = n_reads;
+    if (g->stale_reads > n_reads)
+        g->stale_reads = n_reads;
+}
+
+void gn_while_do(adze_gen *g, gn_while *w, MlirValue condition) {
+    MlirValue operands[1 + ADZE_MAX_CARRIED] = {condition};
+    memcpy(operands + 1, w->carried, sizeof w->carried);
+    adze_build(&g->b, "scf.condition", 1 + w->n, operands, 0, NULL, 0, NULL, 0);
+    forget_reads(g, w->n_reads);
+    g->b = adze_at_end(g->ctx, mlirRegionGetFirstBlock(mlirOperationGetRegion(w->op, 1)));
+    for (int i = 0; i < w->n; i++)
+        w->carried[i] = mlirBlockGetArgument(g->b.block, i);
+}
+
+void gn_while_end(adze_gen *g, gn_while *w, const MlirValue *next, MlirValue *results) {
+    adze_build(&g->b, "scf.yield", w->n, next, 0, NULL, 0, NULL, 0);
+    g->b = w->outer;
+    forget_reads(g, w->n_reads);
+    for (int i = 0; i < w->n; i++)
+        results[i] = mlirOperationGetResult(w->op, i);
+}

@@ -69,4 +69,17 @@ gn_loop gn_loop_begin(adze_gen *g, const char *name, MlirValue low, MlirValue hi
                       const adze_scalar *init, const char *const *names);
 void gn_loop_end(adze_gen *g, gn_loop *loop, const adze_scalar *next, adze_scalar *results);
 
+/* while (condition) around carried values. After begin: what computes the condition, from `carried`;
+ * gn_while_do takes it and moves into the body, where `carried` are the same values; gn_while_end takes
+ * the next ones and gives the last. */
+typedef struct gn_while {
+    MlirOperation op;
+    adze_builder outer;
+    int n, n_reads;
+    MlirValue carried[ADZE_MAX_CARRIED];
+} gn_while;
+gn_while gn_while_begin(adze_gen *g, int n, const MlirValue *init, const char *const *names);
+void gn_while_do(adze_gen *g, gn_while *loop, MlirValue condition);
+void gn_while_end(adze_gen *g, gn_while *loop, const MlirValue *next, MlirValue *results);
+
 #endif

@@ -377,3 +377,54 @@ bool adze_gen_norm(adze_gen *g, MlirOperation op) {
     adze_nest_end(g, &nest);
     return true;
 }
+
+/* ---- dynamic quantization ---- */
+
+/* scale = (max - min) / 255 over a range that includes 0; zero = round(-min / scale); all 8 bits */
+bool adze_gen_dynamic_quantize(adze_gen *g, MlirOperation op) {
+    MlirValue x, to[3], at[ADZE_MAX_RANK], none = {NULL};
+    adze_shape xs;
+    if (!gn_operand(g, op, 0, &x, &xs) || !gn_need_float(g, op, &xs))
+        return false;
+    for (int i = 0; i < 3; i++)
+        to[i] = adze_gen_destination(g, mlirOperationGetResult(op, i));
+    adze_dtype work = gn_compute(xs.dtype);
+    adze_scalar zero = gn_num(g, work, 0), range[2] = {zero, zero}, v;
+    gn_loop loops[ADZE_MAX_RANK];
+    for (int d = 0; d < xs.rank; d++) {
+        loops[d] = gn_loop_begin(g, adze_arena_printf(g->ctx->arena, "i%d", d), adze_index(g, 0),
+                                 adze_extent(g, x, d), 2, range, (const char *[]){"low", "high"});
+        memcpy(range, loops[d].carried, sizeof range);
+        at[d] = loops[d].iv;
+    }
+    if (!gn_read(g, x, at, work, &v))
+        return false;
+    range[0] = gn_select(g, gn_binary(g, "less", v, range[0]).value, v, range[0]);
+    range[1] = gn_select(g, gn_binary(g, "greater", v, range[1]).value, v, range[1]);
+    for (int d = xs.rank - 1; d >= 0; d--)
+        gn_loop_end(g, &loops[d], range, range);
+
+    adze_scalar span = gn_sub(g, range[1], range[0]), levels = gn_num(g, work, 255);
+    g->b.name = "scale";
+    adze_scalar scale = gn_div(g, span, levels);
+    MlirValue is_flat = gn_binary(g, "equal", scale, zero).value;
+    const double clip[2] = {0, 255};
+    adze_scalar shift = gn_unary(g, "round", gn_div(g, gn_unary(g, "neg", range[0]), scale));
+    shift = gn_unary_p(g, "clip", clip, gn_select(g, is_flat, zero, shift));
+    /* an infinite range gives NaN, which means 0 as it does in y */
+    shift = gn_select(g, gn_unary(g, "is_nan", shift).value, zero, shift);
+    if (to[1].ptr)
+        gn_store(g, scale, to[1], &none);
+    if (to[2].ptr)
+        gn_store(g, shift, to[2], &none);
+    if (!to[0].ptr)
+        return true;
+    adze_nest nest = gn_nest(g, x, xs.rank, NULL, at);
+    if (!gn_read(g, x, at, work, &v))
+        return false;
+    adze_scalar q = gn_select(g, is_flat, zero, gn_unary(g, "round", gn_div(g, v, scale)));
+    q = gn_unary_p(g, "clip", clip, gn_add(g, q, shift));
+    gn_store(g, gn_select(g, gn_unary(g, "is_nan", q).value, shift, q), to[0], at);
+    adze_nest_end(g, &nest);
+    return true;
+}
