@@ -26,6 +26,7 @@ static const struct {
     {"adze.state_read", ADZE_FUSE_VALUE},    {"adze.state_write", ADZE_FUSE_VALUE},
     {"adze.tap", ADZE_FUSE_VALUE},           {"func.return", ADZE_FUSE_VALUE},
     {"scf.yield", ADZE_FUSE_VALUE},          {"scf.if", ADZE_FUSE_VALUE},
+    {"tensor.extract", ADZE_FUSE_VALUE},
     {"adze.unary", ADZE_FUSE_POINTWISE},     {"adze.binary", ADZE_FUSE_POINTWISE},
     {"adze.where", ADZE_FUSE_POINTWISE},     {"adze.cast", ADZE_FUSE_POINTWISE},
     {"adze.bitcast", ADZE_FUSE_POINTWISE},   {"adze.quantize", ADZE_FUSE_POINTWISE},

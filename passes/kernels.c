@@ -430,8 +430,13 @@ static bool lower_block(lowering *l, MlirBlock block);
 
 static bool lower_if(lowering *l, MlirOperation op) {
     adze_context *ctx = l->ctx;
+    /* the condition is a boolean tensor of one element, read just before the branch */
+    MlirOperation extract = adze_defining(mlirOperationGetOperand(op, 0));
     MlirValue condition;
-    if (!buffer_of(l, op, mlirOperationGetOperand(op, 0), &condition))
+    if (mlirOperationIsNull(extract) || !adze_is_op(extract, "tensor.extract") ||
+        mlirOperationGetNumOperands(extract) != 1)
+        return adze_error(&ctx->diags, adze_node(ctx, op), "scf.if: condition is not a scalar tensor");
+    if (!buffer_of(l, op, mlirOperationGetOperand(extract, 0), &condition))
         return false;
     for (intptr_t r = 0; r < mlirOperationGetNumResults(op); r++) {
         MlirValue buffer;
