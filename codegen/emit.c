@@ -48,10 +48,12 @@ void emit_init(emitter *em, adze_c_module *m, adze_text *out, const char *functi
 
 /* ---- text ---- */
 
-/* Where a line that is too long can be broken: after a comma, before a binary operator. */
+/* Where a line that is too long can be broken: after a comma, before a binary operator; outside as many
+ * parentheses as possible, and at the operator that binds least. */
 static size_t break_point(const char *line, size_t limit) {
+    static const char *const operators[] = {"?:", "||", "&&", "=!<>", "+-", "*/%&|^"};
     size_t best = 0;
-    int depth = 0, best_depth = 1000;
+    int depth = 0, best_rank = 1 << 20;
     for (size_t i = 0; line[i] && i < limit; i++) {
         if (line[i] == '(' || line[i] == '[')
             depth++;
@@ -59,13 +61,16 @@ static size_t break_point(const char *line, size_t limit) {
             depth--;
         if (line[i] != ' ' || i < limit / 3)
             continue;
-        bool comma = i > 0 && line[i - 1] == ',';
-        bool op = line[i + 1] && line[i + 2] == ' ' && strchr("+-*/?:&|<>", line[i + 1]);
-        bool op2 = line[i + 1] && line[i + 2] && line[i + 3] == ' ' && strchr("&|<>=!", line[i + 1]) &&
-                   strchr("&|<>=", line[i + 2]);
-        if ((comma || op || op2) && depth <= best_depth) {
+        int rank = -1;
+        size_t length = strcspn(line + i + 1, " ");
+        if (line[i - 1] == ',' || line[i - 1] == ';')
+            rank = 0;
+        for (size_t k = 0; rank < 0 && k < ADZE_COUNT(operators) && length > 0 && length <= 2; k++)
+            if (strchr(operators[k], line[i + 1]) && strchr("?:|&=!<>+-*/%^", line[i + length]))
+                rank = (int)k;
+        if (rank >= 0 && depth * 8 + rank <= best_rank) {
             best = i;
-            best_depth = depth;
+            best_rank = depth * 8 + rank;
         }
     }
     return best;
@@ -246,12 +251,19 @@ static void describe_schedule(emitter *em, MlirAttribute schedule, adze_text *ou
     if (mlirAttributeIsNull(schedule) || !mlirAttributeIsADictionary(schedule))
         return;
     intptr_t n = mlirDictionaryAttrGetNumElements(schedule);
+    bool first = true;
     for (intptr_t i = 0; i < n; i++) {
         MlirNamedAttribute named = mlirDictionaryAttrGetElement(schedule, i);
         MlirStringRef key = mlirIdentifierStr(named.name);
-        adze_text_printf(out, "%s%.*s ", i ? ", " : "schedule: ", (int)key.length, key.data);
         int64_t values[16];
         int count = integers_of(named.attribute, 16, values);
+        bool zero = count > 0; /* no tiling, no unrolling */
+        for (int j = 0; j < count && j < 16; j++)
+            zero = zero && values[j] == 0;
+        if (zero)
+            continue;
+        adze_text_printf(out, "%s%.*s ", first ? "schedule: " : ", ", (int)key.length, key.data);
+        first = false;
         const char *word = count > 0 ? NULL : adze_attr_str(em->m->ctx, named.attribute);
         if (word) {
             adze_text_puts(out, word);

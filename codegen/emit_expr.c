@@ -75,6 +75,25 @@ expr expr_int(emitter *em, int type, int64_t value) {
     return e;
 }
 
+bool expr_range(expr e, int64_t *low, int64_t *high) {
+    if (e.constant || e.ranged) {
+        *low = e.constant ? e.integer : e.low;
+        *high = e.constant ? e.integer : e.high;
+        return true;
+    }
+    if (e.type == ADZE_bool) {
+        *low = 0, *high = 1;
+        return true;
+    }
+    if (!type_is_integer(e.type) || type_bits(e.type) > 32 || e.type == ADZE_C_INDEX)
+        return false;
+    int bits = type_bits(e.type);
+    bool is_unsigned = type_unsigned(e.type) == e.type;
+    *low = is_unsigned ? 0 : -(INT64_C(1) << (bits - 1));
+    *high = (INT64_C(1) << (is_unsigned ? bits : bits - 1)) - 1;
+    return true;
+}
+
 /* gcc warns about operators of these kinds side by side without parentheses. */
 static bool is_bit_level(precedence p) { return p == PREC_SHIFT || (p >= PREC_BITOR && p <= PREC_BITAND); }
 

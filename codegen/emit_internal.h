@@ -32,6 +32,8 @@ typedef struct expr {
     int type; /* adze_dtype or ADZE_C_INDEX */
     bool constant;
     int64_t integer;      /* value of an integer constant */
+    bool ranged;          /* an integer known to lie in low..high */
+    int64_t low, high;
     bool memory;          /* reads memory that a store may change */
     bool varying;         /* reads a local variable that is assigned later */
     const char *left, *op, *right; /* the parts of `a op b`, for `a op= b` */
@@ -109,6 +111,8 @@ expr expr_add_index(emitter *em, expr a, expr b);
 expr expr_mul_index(emitter *em, expr a, expr b);
 /* Text of `e` as an operand of an operator of this strength. */
 const char *expr_operand(emitter *em, expr e, precedence prec);
+/* The values of an expression that an integer of its C type can have, or a tighter known range. */
+bool expr_range(expr e, int64_t *low, int64_t *high);
 bool type_is_integer(int type);
 int type_bits(int type);
 int type_signed(int type);

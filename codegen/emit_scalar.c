@@ -37,6 +37,12 @@ static expr runtime_call(emitter *em, const char *file, int type, const char *fu
 
 /* The expression under another type, where C's own promotion already gives the right value. */
 static expr retag(expr e, int type) {
+    int64_t low, high;
+    if (expr_range(e, &low, &high) && !e.constant) {
+        e.ranged = true;
+        e.low = low;
+        e.high = high;
+    }
     e.type = type;
     e.left = NULL;
     return e;
@@ -96,8 +102,33 @@ static bool never_overflows(MlirOperation op) {
     return nsw;
 }
 
+/* The range of a + b, a - b or a * b, when it is known and fits the type: then C's own operator does. */
+static bool result_range(const char *op, int type, expr a, expr b, int64_t *low, int64_t *high) {
+    int64_t a0, a1, b0, b1;
+    if (!expr_range(a, &a0, &a1) || !expr_range(b, &b0, &b1))
+        return false;
+    if (op[0] == '*') {
+        const int64_t p[] = {a0 * b0, a0 * b1, a1 * b0, a1 * b1}; /* of at most 33 bits each */
+        if (a0 < INT32_MIN || b0 < INT32_MIN || a1 > UINT32_MAX || b1 > UINT32_MAX)
+            return false;
+        *low = *high = p[0];
+        for (int i = 1; i < 4; i++) {
+            *low = p[i] < *low ? p[i] : *low;
+            *high = p[i] > *high ? p[i] : *high;
+        }
+    } else {
+        const int64_t limit = INT64_C(1) << 60;
+        if (a0 < -limit || a1 > limit || b0 < -limit || b1 > limit)
+            return false;
+        *low = op[0] == '+' ? a0 + b0 : a0 - b1;
+        *high = op[0] == '+' ? a1 + b1 : a1 - b0;
+    }
+    return type_bits(type) > 32 || (*low >= INT32_MIN && *high <= INT32_MAX);
+}
+
 ROW_HANDLER(emit_integer_infix) {
     int type = result_type(em, op);
+    int64_t low = 0, high = 0;
     expr a = emit_use_typed(em, operand_of(op, 0)), b = emit_use_typed(em, operand_of(op, 1)), e;
     if (type == ADZE_bool) {
         e = row->c[0] == '*' ? expr_infix(em, type, PREC_AND, "&&", a, b)
@@ -114,6 +145,11 @@ ROW_HANDLER(emit_integer_infix) {
         e = expr_infix(em, type, (precedence)row->prec, row->c, a, b);
     } else if (type_bits(type) < 32) { /* promoted to int, where nothing overflows */
         e = expr_as(em, expr_infix(em, ADZE_i32, (precedence)row->prec, row->c, a, b), type);
+    } else if (result_range(row->c, type, a, b, &low, &high)) {
+        e = expr_infix(em, type, (precedence)row->prec, row->c, a, b);
+        e.ranged = true;
+        e.low = low;
+        e.high = high;
     } else if (never_overflows(op)) {
         e = expr_infix(em, type, (precedence)row->prec, row->c, a, b);
     } else {
@@ -406,7 +442,9 @@ static expr widen(emitter *em, expr e, int type) {
     /* Up to int, C's promotion does it; beyond, arithmetic would still be in int. */
     if (type == ADZE_C_INDEX ? strcmp(em->m->index_type, "int") == 0 : type_bits(type) <= 32)
         return retag(e, type);
-    return expr_cast(em, e, type);
+    expr wide = expr_cast(em, e, type);
+    wide.ranged = expr_range(e, &wide.low, &wide.high);
+    return wide;
 }
 
 ROW_HANDLER(emit_extend_signed) {
@@ -561,6 +599,10 @@ ROW_HANDLER(emit_requantize) {
     args[3] = expr_int(em, ADZE_i32, adze_get_i64(op, "zero_point"));
     args[4] = expr_int(em, ADZE_i32, adze_get_i64(op, "low"));
     args[5] = expr_int(em, ADZE_i32, adze_get_i64(op, "high"));
-    emit_pure(em, result_of(op), runtime_call(em, "adze_int.h", ADZE_i32, row->c, 6, args));
+    expr e = runtime_call(em, "adze_int.h", ADZE_i32, row->c, 6, args);
+    e.ranged = true;
+    e.low = args[4].integer;
+    e.high = args[5].integer;
+    emit_pure(em, result_of(op), e);
     return true;
 }

@@ -7,8 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Longest expression that is folded into another: a named one, any one. */
-enum { FOLD_NAMED = 44, FOLD_MAX = 88 };
+/* Longest expression that is folded into another: a named one, any one, a statement's whole value. */
+enum { FOLD_NAMED = 44, FOLD_MAX = 88, FOLD_LAST = 200 };
+
+/* A short sum of constants and loop variables, such as h * 2 - 3, is as clear as a name for it. */
+enum { FOLD_OFFSET = 11 };
 
 int emit_type_of(emitter *em, MlirType type) {
     if (mlirTypeIsAIndex(type))
@@ -183,6 +186,7 @@ void emit_named(emitter *em, MlirValue value, expr e) {
     const char *name = emit_declare(em, hint, "t");
     emit_line(em, "const %s %s = %s;", adze_c_type(em->m, e.type), name, e.text);
     expr named = expr_text(e.type, PREC_PRIMARY, name);
+    named.ranged = expr_range(e, &named.low, &named.high);
     if (b) {
         b->e = named;
         b->pending = false;
@@ -203,9 +207,12 @@ void emit_pure(emitter *em, MlirValue value, expr e) {
     MlirOperation op = mlirOpResultGetOwner(value);
     bool once = uses == 1 && mlirBlockEqual(mlirOperationGetBlock(user), mlirOperationGetBlock(op));
     const char *hint = emit_value_name(em, value);
-    size_t limit = hint ? FOLD_NAMED : FOLD_MAX;
+    bool last = adze_is_op(user, "scf.yield") || adze_is_op(user, "memref.store");
+    size_t limit = last ? FOLD_LAST : hint ? FOLD_NAMED : FOLD_MAX;
     bool trivial = e.prec == PREC_PRIMARY && !e.memory && !e.varying && strlen(e.text) < 12 &&
                    !strpbrk(e.text, "(["); /* another name for a name */
+    trivial = trivial || (e.type == ADZE_C_INDEX && !hint && !e.memory && !e.varying &&
+                          strlen(e.text) <= FOLD_OFFSET && !strpbrk(e.text, "(["));
     if (em->fold_all || trivial || (once && strlen(e.text) <= limit)) {
         binding *b = emit_bind(em, value, e);
         b->hint = hint;

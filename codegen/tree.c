@@ -46,16 +46,30 @@ static bool read_models(tree *t) {
     return true;
 }
 
+/* Bytes of scratch in use at one step: buffers that share a place (in-place kernels) count once. */
+static uint64_t alive_at(const adze_c_entry *e, int step) {
+    uint64_t total = 0, reached = 0;
+    for (;;) {
+        const adze_c_buffer *next = NULL;
+        for (int i = 0; i < e->n_buffers; i++) {
+            const adze_c_buffer *b = &e->buffers[i];
+            if (b->region == ADZE_REGION_SCRATCH && b->first <= step && step <= b->last &&
+                b->offset + b->bytes > reached && (!next || b->offset < next->offset))
+                next = b;
+        }
+        if (!next)
+            return total;
+        uint64_t from = next->offset > reached ? next->offset : reached;
+        reached = next->offset + next->bytes;
+        total += reached - from;
+    }
+}
+
 static uint64_t most_alive(const adze_c_module *m) {
     uint64_t most = 0;
     for (int e = 0; e < m->n_entries; e++) {
-        const adze_c_entry *entry = &m->entries[e];
-        for (int step = 0; step < entry->n_steps; step++) {
-            uint64_t alive = 0;
-            for (int b = 0; b < entry->n_buffers; b++)
-                if (entry->buffers[b].region == ADZE_REGION_SCRATCH &&
-                    entry->buffers[b].first <= step && step <= entry->buffers[b].last)
-                    alive += entry->buffers[b].bytes;
+        for (int step = 0; step < m->entries[e].n_steps; step++) {
+            uint64_t alive = alive_at(&m->entries[e], step);
             most = alive > most ? alive : most;
         }
     }
