@@ -12,7 +12,28 @@
 
 enum { MAX_SPATIAL = ADZE_MAX_RANK - 2 };
 
-static const char *const kernel_names[] = {"kh", "kw", "kd", "k3", "k4", "k5", "k6", "k7", "k8", "k9"};
+/* What the loops over a window's axes are called, by the number of axes: kw; kh, kw; kd, kh, kw. */
+static const char *axis_letter(int n, int axis) {
+    static const char *const letters[] = {"w", "h", "d", "a", "b", "e", "f", "g", "q", "r"};
+    return letters[(n - 1 - axis) % 10];
+}
+
+static const char *tap_name(adze_gen *g, int n, int axis) {
+    return adze_arena_printf(g->ctx->arena, "k%s", axis_letter(n, axis));
+}
+
+/* Names what clip_window computed: h0 is where the window starts, kh_low and kh_high what is inside. */
+static void name_window(adze_gen *g, int n, int axis, MlirValue start, MlirValue low, MlirValue high) {
+    const char *letter = axis_letter(n, axis);
+    adze_name_value(g->ctx, start, adze_arena_printf(g->ctx->arena, "%s0", letter));
+    adze_name_value(g->ctx, low, adze_arena_printf(g->ctx->arena, "k%s_low", letter));
+    adze_name_value(g->ctx, high, adze_arena_printf(g->ctx->arena, "k%s_high", letter));
+}
+
+static MlirValue name_position(adze_gen *g, int n, int axis, MlirValue at) {
+    return adze_name_value(g->ctx, at,
+                           adze_arena_printf(g->ctx->arena, "i%s", axis_letter(n, axis)));
+}
 
 /* ceil(a / b) for b > 0 and a known not to be negative. */
 static MlirValue ceil_div(adze_gen *g, MlirValue a, int64_t b) {
@@ -105,9 +126,11 @@ bool adze_read_conv(adze_gen *g, MlirOperation op, int which, const MlirValue *i
 
     MlirValue m = index[1], x_at[ADZE_MAX_RANK], w_at[ADZE_MAX_RANK], start[MAX_SPATIAL],
               low[MAX_SPATIAL], high[MAX_SPATIAL];
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
         clip_window(g, index[2 + i], ys.dims[2 + i], xs.dims[2 + i], ws.dims[2 + i], win.strides[i],
                     win.pads[i], win.dilations[i], &start[i], &low[i], &high[i]);
+        name_window(g, n, i, start[i], low[i], high[i]);
+    }
     adze_scalar acc = adze_scalar_i64(&g->b, acc_type, 0);
     if (adze_dtype_get(acc_type)->cls == 'F')
         acc = adze_scalar_f64(&g->b, acc_type, 0);
@@ -136,7 +159,7 @@ bool adze_read_conv(adze_gen *g, MlirOperation op, int which, const MlirValue *i
             hi_known - lo_known == 1) {
             iv = lo;
         } else {
-            loops[n_loops] = adze_for_begin(g, i < 0 ? "ic" : kernel_names[i], lo, hi,
+            loops[n_loops] = adze_for_begin(g, i < 0 ? "ic" : tap_name(g, n, i), lo, hi,
                                             adze_index(g, 1), 1, &carried, &acc_name);
             iv = loops[n_loops].iv;
             carried = loops[n_loops++].carried[0];
@@ -145,8 +168,10 @@ bool adze_read_conv(adze_gen *g, MlirOperation op, int which, const MlirValue *i
         if (i < 0)
             x_at[1] = adze_index_add(g, first_channel, iv);
         else
-            x_at[2 + i] = adze_index_add(
-                g, start[i], adze_index_mul(g, iv, adze_index(g, win.dilations[i])));
+            x_at[2 + i] = name_position(
+                g, n, i,
+                adze_index_add(g, start[i],
+                               adze_index_mul(g, iv, adze_index(g, win.dilations[i]))));
     }
     adze_scalar xv, wv;
     if (!adze_read(g, x, x_at, &xv) || !adze_read(g, w, w_at, &wv))
@@ -204,7 +229,7 @@ bool adze_read_conv_transpose(adze_gen *g, MlirOperation op, int which, const Ml
     w_at[1] = m_in_group;
     carried = loops[n_loops++].carried[0];
     for (int i = 0; i < n; i++) {
-        loops[n_loops] = adze_for_begin(g, kernel_names[i], zero, adze_index(g, ws.dims[2 + i]), one,
+        loops[n_loops] = adze_for_begin(g, tap_name(g, n, i), zero, adze_index(g, ws.dims[2 + i]), one,
                                         1, &carried, &acc_name);
         MlirValue k = loops[n_loops].iv;
         carried = loops[n_loops++].carried[0];
@@ -284,9 +309,11 @@ bool adze_read_pool(adze_gen *g, MlirOperation op, int which, const MlirValue *i
                                          : ADZE_i32;
 
     MlirValue start[MAX_SPATIAL], low[MAX_SPATIAL], high[MAX_SPATIAL], at[ADZE_MAX_RANK];
-    for (int i = 0; i < n; i++)
+    for (int i = 0; i < n; i++) {
         clip_window(g, index[2 + i], ys.dims[2 + i], xs.dims[2 + i], kernel[i], win.strides[i],
                     win.pads[i], win.dilations[i], &start[i], &low[i], &high[i]);
+        name_window(g, n, i, start[i], low[i], high[i]);
+    }
     adze_scalar acc = is_max ? adze_scalar_neutral(&g->b, "max", acc_type)
                              : adze_scalar_neutral(&g->b, "sum", acc_type);
     MlirValue carried[2] = {acc.value};
@@ -300,11 +327,13 @@ bool adze_read_pool(adze_gen *g, MlirOperation op, int which, const MlirValue *i
     at[0] = index[0];
     at[1] = index[1];
     for (int i = 0; i < n; i++) {
-        loops[i] = adze_for_begin(g, kernel_names[i], low[i], high[i], adze_index(g, 1), n_carried,
+        loops[i] = adze_for_begin(g, tap_name(g, n, i), low[i], high[i], adze_index(g, 1), n_carried,
                                   carried, names);
         memcpy(carried, loops[i].carried, sizeof carried);
-        at[2 + i] = adze_index_add(g, start[i],
-                                   adze_index_mul(g, loops[i].iv, adze_index(g, win.dilations[i])));
+        at[2 + i] = name_position(
+            g, n, i,
+            adze_index_add(g, start[i],
+                           adze_index_mul(g, loops[i].iv, adze_index(g, win.dilations[i]))));
     }
     adze_scalar v;
     if (!adze_read(g, x, at, &v))

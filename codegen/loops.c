@@ -24,7 +24,7 @@ static void read_tiles(MlirOperation kernel, int rank, int64_t *tile) {
 /* What the axes of a result are called, by rank, in the loops that people read. */
 static const char *axis_name(adze_gen *g, int rank, int axis) {
     static const char *const names[][5] = {
-        {"i"}, {"i", "j"}, {"n", "i", "j"}, {"n", "c", "h", "w"}, {"n", "c", "d", "h", "w"}};
+        {"i"}, {"i", "j"}, {"n", "i", "j"}, {"n", "c", "oh", "ow"}, {"n", "c", "od", "oh", "ow"}};
     if (rank >= 1 && rank <= (int)ADZE_COUNT(names))
         return names[rank - 1][axis];
     return adze_arena_printf(g->ctx->arena, "i%d", axis);

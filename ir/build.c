@@ -73,6 +73,15 @@ MlirOperation adze_defining(MlirValue value) {
     return mlirValueIsAOpResult(value) ? mlirOpResultGetOwner(value) : (MlirOperation){0};
 }
 
+MlirValue adze_name_value(adze_context *ctx, MlirValue value, const char *name) {
+    MlirOperation op = adze_defining(value);
+    if (!mlirOperationIsNull(op) && !adze_is_op(op, "arith.constant") &&
+        !mlirLocationIsAName(mlirOperationGetLocation(op)))
+        mlirOperationSetLocation(
+            op, mlirLocationNameGet(ctx->mlir, ref(name), mlirLocationUnknownGet(ctx->mlir)));
+    return value;
+}
+
 bool adze_is_none(MlirValue value) {
     MlirOperation op = adze_defining(value);
     return !mlirOperationIsNull(op) && adze_is_op(op, "adze.none");

@@ -237,14 +237,37 @@ static bool add_argument(outline *o, MlirOperation op, MlirValue value, MlirValu
     return true;
 }
 
-/* The operand's name in ops.def, or a plain letter for operations of other dialects. */
-static const char *operand_name(adze_context *ctx, MlirOperation op, intptr_t i) {
+/* The operation a kernel is named after: its contraction, window or reduction, or else its root. */
+static MlirOperation anchor_of(lowering *l, const adze_group *group) {
+    for (int i = 0; i < group->n; i++) {
+        adze_fuse_class c = adze_fuse_class_of(l->ctx, group->ops[i]);
+        if (c == ADZE_FUSE_HEAVY || c == ADZE_FUSE_REDUCE)
+            return group->ops[i];
+    }
+    return group->ops[group->n - 1];
+}
+
+/* What an operand is called in the kernel: as in ops.def for the operation the kernel is named after,
+ * by its part in the epilogue for the others. */
+static const char *operand_name(adze_context *ctx, MlirOperation op, intptr_t i, bool anchor) {
+    static const struct {
+        const char *kind, *name;
+    } parts[] = {{"add", "addend"}, {"sub", "term"},    {"mul", "factor"},
+                 {"div", "divisor"}, {"pow", "exponent"}, {"min", "bound"}, {"max", "bound"}};
+    const char *kind = adze_get_str(ctx, op, "kind");
+    if (adze_is_op(op, "adze.binary")) {
+        for (size_t p = 0; p < ADZE_COUNT(parts) && !anchor; p++)
+            if (!strcmp(parts[p].kind, kind))
+                return parts[p].name;
+        return i ? "b" : "a";
+    }
     adze_op which = adze_op_of(ctx, op);
     return which == ADZE_OP_NONE_OF_OURS ? "x" : adze_op_info_of(ctx, which)->operands[i];
 }
 
 static bool collect_inputs(outline *o, const adze_group *group) {
     lowering *l = o->l;
+    MlirOperation anchor = anchor_of(l, group);
     for (int i = 0; i < group->n; i++) {
         MlirOperation op = group->ops[i];
         for (intptr_t k = 0; k < mlirOperationGetNumOperands(op); k++) {
@@ -256,7 +279,8 @@ static bool collect_inputs(outline *o, const adze_group *group) {
             if (known)
                 continue;
             if (!buffer_of(l, op, value, &buffer) ||
-                !add_argument(o, op, value, buffer, operand_name(l->ctx, op, k), "read"))
+                !add_argument(o, op, value, buffer, operand_name(l->ctx, op, k, mlirOperationEqual(op, anchor)),
+                              "read"))
                 return false;
         }
     }
@@ -265,14 +289,7 @@ static bool collect_inputs(outline *o, const adze_group *group) {
 }
 
 static const char *kernel_name(lowering *l, const adze_group *group) {
-    MlirOperation anchor = group->ops[group->n - 1];
-    for (int i = 0; i < group->n; i++) {
-        adze_fuse_class c = adze_fuse_class_of(l->ctx, group->ops[i]);
-        if (c == ADZE_FUSE_HEAVY || c == ADZE_FUSE_REDUCE) {
-            anchor = group->ops[i];
-            break;
-        }
-    }
+    MlirOperation anchor = anchor_of(l, group);
     MlirStringRef full = mlirIdentifierStr(mlirOperationGetName(anchor));
     const char *dot = memchr(full.data, '.', full.length);
     size_t skip = dot ? (size_t)(dot - full.data) + 1 : 0;
