@@ -184,7 +184,9 @@ bool ox_emit_many(node *n, const char *op, int n_in, val *const *in, int n_resul
         }
         /* A shape computed from an input becomes known when that input is bound: hints say so. */
         const char *input = NULL;
-        for (int k = 0; k < n_in && !input && adze_dtype_get(results[i].dtype)->cls != 'F'; k++)
+        bool small = adze_dtype_get(results[i].dtype)->cls != 'F' ||
+                     (results[i].rank < 2 && adze_shape_count(&results[i]) <= ADZE_MAX_RANK);
+        for (int k = 0; k < n_in && small && !input; k++)
             input = in[k]->input;
         out[i] = ADZE_NEW(n->ctx->arena, val);
         *out[i] = (val){.input = input, .kind = VAL_TENSOR, .name = n->result_name, .shape = results[i],

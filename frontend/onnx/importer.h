@@ -168,6 +168,8 @@ bool ox_import_subgraph(node *n, const onnx_GraphProto *graph, const char *prefi
 #define NO_ATTRS 0, NULL
 
 val *ox_tensor_val(importer *imp, const adze_tensor *t); /* a constant */
+/* A zeroed tensor that the importer fills itself; an error above 256 MB, which only a hostile file asks for. */
+bool ox_new_tensor(node *n, adze_dtype dtype, int rank, const int64_t *dims, adze_tensor *out);
 MlirValue ox_value(importer *imp, val *v);
 bool ox_is_absent(const val *v);
 

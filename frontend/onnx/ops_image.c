@@ -118,7 +118,7 @@ bool ox_op_resize(node *n) {
             return !n->failed && ox_fail(n, "its roi does not have two numbers per axis");
         int64_t dims[1] = {2 * rank};
         adze_tensor full;
-        if (!adze_tensor_new(n->ctx->arena, ADZE_f32, 1, dims, &full))
+        if (!ox_new_tensor(n, ADZE_f32, 1, dims, &full))
             return false;
         for (int i = 0; i < rank; i++)
             adze_tensor_set_f64(&full, (size_t)(rank + i), 1);
@@ -207,7 +207,7 @@ bool ox_op_affine_grid(node *n) {
         if (size[2 + i] < 1 || __builtin_mul_overflow(area, size[2 + i], &area) || area > 1 << 28)
             return ox_fail(n, "an impossible size");
     adze_tensor base;
-    if (!adze_tensor_new(n->ctx->arena, theta->shape.dtype, 2, (int64_t[]){area, ns + 1}, &base))
+    if (!ox_new_tensor(n, theta->shape.dtype, 2, (int64_t[]){area, ns + 1}, &base))
         return ox_fail(n, "an impossible size");
     for (int64_t p = 0; p < area; p++) {
         int64_t rest = p;

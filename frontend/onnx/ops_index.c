@@ -194,7 +194,7 @@ bool ox_op_eye_like(node *n) {
         return false;
     adze_dtype dtype = to ? adze_dtype_from_onnx(to) : x->shape.dtype;
     if (x->shape.rank != 2 || dtype == ADZE_NO_DTYPE || dtype == ADZE_string ||
-        !adze_tensor_new(n->ctx->arena, dtype, 2, x->shape.dims, &t))
+        !ox_new_tensor(n, dtype, 2, x->shape.dims, &t))
         return ox_fail(n, "needs an input of rank 2 and a number type");
     for (int64_t i = 0; i < t.dims[0]; i++)
         if (i + k >= 0 && i + k < t.dims[1])
@@ -240,7 +240,7 @@ bool ox_op_non_zero(node *n) {
     for (size_t i = 0; i < count; i++)
         hits += adze_tensor_get_f64(x, i) != 0;
     adze_tensor t;
-    if (!adze_tensor_new(n->ctx->arena, ADZE_i64, 2, (int64_t[]){x->rank, (int64_t)hits}, &t))
+    if (!ox_new_tensor(n, ADZE_i64, 2, (int64_t[]){x->rank, (int64_t)hits}, &t))
         return ox_fail(n, "its result is impossibly large");
     for (size_t i = 0; i < count; i++) {
         if (adze_tensor_get_f64(x, i) == 0)
@@ -316,10 +316,10 @@ bool ox_op_unique(node *n) {
     memcpy(dims, x.dims, sizeof dims);
     dims[axis] = (int64_t)n_unique;
     int64_t counts[2] = {(int64_t)n_unique, (int64_t)extent};
-    if (!adze_tensor_new(arena, x.dtype, x.rank, dims, &y) ||
-        !adze_tensor_new(arena, ADZE_i64, 1, &counts[0], &out[0]) ||
-        !adze_tensor_new(arena, ADZE_i64, 1, &counts[1], &out[1]) ||
-        !adze_tensor_new(arena, ADZE_i64, 1, &counts[0], &out[2]))
+    if (!ox_new_tensor(n, x.dtype, x.rank, dims, &y) ||
+        !ox_new_tensor(n, ADZE_i64, 1, &counts[0], &out[0]) ||
+        !ox_new_tensor(n, ADZE_i64, 1, &counts[1], &out[1]) ||
+        !ox_new_tensor(n, ADZE_i64, 1, &counts[0], &out[2]))
         return ox_fail(n, "its result is impossibly large");
     for (size_t g = 0; g < n_unique; g++) {
         for (size_t o = 0; o < outer; o++)

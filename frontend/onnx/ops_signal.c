@@ -93,7 +93,7 @@ bool ox_op_window(node *n) {
         return !n->failed && ox_fail(n, "its size is not one number");
     adze_tensor t;
     if (size < 0 || size > 1 << 24 || dtype == ADZE_NO_DTYPE || dtype == ADZE_string ||
-        !adze_tensor_new(n->ctx->arena, dtype, 1, &size, &t))
+        !ox_new_tensor(n, dtype, 1, &size, &t))
         return ox_fail(n, "a size of %lld", (long long)size);
     size_t k = 0;
     while (k + 1 < ADZE_COUNT(windows) && strcmp(windows[k].name, n->row->arg))
@@ -123,7 +123,7 @@ bool ox_op_mel_weights(node *n) {
         return ox_fail(n, "its numbers make no filters");
     int64_t bins = (int64_t)v[0], rows = (int64_t)v[1] / 2 + 1;
     adze_tensor t;
-    if (!adze_tensor_new(n->ctx->arena, dtype, 2, (int64_t[]){rows, bins}, &t))
+    if (!ox_new_tensor(n, dtype, 2, (int64_t[]){rows, bins}, &t))
         return ox_fail(n, "its result is impossibly large");
     double low = 2595 * log10(1 + v[3] / 700), high = 2595 * log10(1 + v[4] / 700);
     double mel_step = (high - low) / (double)(bins + 2);

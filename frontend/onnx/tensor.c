@@ -240,8 +240,10 @@ bool adze_onnx_sparse_tensor(adze_context *ctx, const char *model_path, const on
         indices.rank < 1 || indices.rank > 2 || indices.dims[0] != values.dims[0] ||
         (!linear && indices.dims[1] != shape.rank))
         return bad(ctx, s->values, "is a sparse tensor whose values and indices do not fit together");
-    if (!adze_tensor_new(ctx->arena, shape.dtype, shape.rank, shape.dims, out))
-        return bad(ctx, s->values, "is impossibly large");
+    /* A few bytes of file must not ask for terabytes. */
+    if (adze_tensor_count(&shape) > (size_t)1 << 28 ||
+        !adze_tensor_new(ctx->arena, shape.dtype, shape.rank, shape.dims, out))
+        return bad(ctx, s->values, "is a sparse tensor that is impossibly large");
     size_t size = adze_dtype_get(shape.dtype)->host_bytes, count = adze_tensor_count(out);
     for (size_t i = 0; i < (size_t)values.dims[0]; i++) {
         uint64_t at = linear ? (uint64_t)adze_tensor_get_i64(&indices, i) : 0;

@@ -19,6 +19,19 @@ val *ox_tensor_val(importer *imp, const adze_tensor *t) {
     return v;
 }
 
+bool ox_new_tensor(node *n, adze_dtype dtype, int rank, const int64_t *dims, adze_tensor *out) {
+    enum { MOST = 1 << 28 };
+    adze_tensor like = {.dtype = dtype, .rank = rank};
+    size_t bytes = adze_dtype_get(dtype)->host_bytes;
+    for (int i = 0; i < rank; i++) {
+        like.dims[i] = dims[i];
+        if (dims[i] < 0 || !adze_mul_size(bytes, dims[i] ? (size_t)dims[i] : 1, &bytes) || bytes > MOST)
+            return ox_fail(n, "its result is impossibly large");
+    }
+    return adze_tensor_new(n->ctx->arena, dtype, rank, like.dims, out) ||
+           ox_fail(n, "its result is impossibly large");
+}
+
 /* A weight symbol over the initializer's own bytes in its file. */
 static bool weight_in_file(importer *imp, const val *v, MlirType type, const char **name) {
     adze_tensor shape;
