@@ -1,6 +1,8 @@
 /* linalg.generic, put together. See generic.h. */
 #include "passes/generic.h"
 
+#include "ir/weights.h"
+
 #include <mlir-c/BuiltinAttributes.h>
 #include <mlir-c/BuiltinTypes.h>
 #include <mlir-c/Dialect/Linalg.h>
@@ -73,13 +75,30 @@ int adze_generic_number(adze_generic *g, adze_dtype dtype, double value) {
     return g->n_ins - 1;
 }
 
+MlirValue adze_build_table(adze_builder *b, MlirModule module, const adze_tensor *table,
+                           const char *name) {
+    adze_context *ctx = b->ctx;
+    adze_shape shape = {.rank = table->rank, .dtype = table->dtype};
+    shape.element = adze_element_type(ctx, table->dtype);
+    memcpy(shape.dims, table->dims, sizeof shape.dims);
+    MlirType type = adze_tensor_type(ctx, &shape);
+    adze_text packed = {0};
+    adze_tensor_pack(table, &packed);
+    const char *blob = adze_blob_add(ctx, packed.data, packed.length);
+    const char *weight =
+        adze_weight_add(ctx, module, name, type, blob, 0, (int64_t)packed.length, packed.data);
+    adze_text_free(&packed);
+    adze_named attr = {"weight", adze_str(ctx, weight)};
+    return adze_build1(b, "adze.get_weight", 0, NULL, type, 1, &attr);
+}
+
 int adze_generic_table(adze_generic *g, const adze_tensor *table, const char *name, int dim) {
     if (adze_tensor_count(table) == 1) {
         adze_generic_port *port = new_input(g);
         *port = (adze_generic_port){.dtype = table->dtype, .constant = true, .value = *table};
         return g->n_ins - 1;
     }
-    MlirValue tensor = adze_build_constant(g->b, g->module, table, name, (MlirType){0});
+    MlirValue tensor = adze_build_table(g->b, g->module, table, name);
     MlirAffineExpr at = adze_dim(g, dim);
     return adze_generic_in(g, tensor, (MlirValue){0}, &at);
 }
@@ -235,4 +254,11 @@ void adze_generic_end(adze_generic *g, const adze_scalar *values, MlirValue *res
                      : adze_scalar_out(&g->body, values[i]);
     }
     adze_generic_end_raw(g, raw, results);
+}
+
+adze_scalar adze_no_overflow(adze_generic *g, adze_scalar x) {
+    MlirOperation op = adze_defining(x.value);
+    if (!mlirOperationIsNull(op) && !mlirAttributeIsNull(adze_get(op, "overflowFlags")))
+        adze_set(op, "overflowFlags", adze_parse_attr(g->ctx, "#arith.overflow<nsw>"));
+    return x;
 }

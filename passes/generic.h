@@ -52,7 +52,11 @@ int adze_generic_in_broadcast(adze_generic *g, MlirValue tensor, MlirValue origi
                               const int64_t *dims);
 /* A number, as if it were an input. */
 int adze_generic_number(adze_generic *g, adze_dtype dtype, double value);
-/* A table of numbers that the compiler made, indexed by one loop. A single number becomes a constant. */
+/* A weight symbol for a tensor that the compiler made, and its value at `b`. Kernels hold no constants
+ * of several elements, however small. */
+MlirValue adze_build_table(adze_builder *b, MlirModule module, const adze_tensor *table,
+                           const char *name);
+/* Such a table, indexed by one loop. A single number becomes a constant. */
 int adze_generic_table(adze_generic *g, const adze_tensor *table, const char *name, int dim);
 
 /* A result: computed from nothing, starting from tensor.empty. exprs NULL: loops 0 .. rank - 1. */
@@ -77,5 +81,8 @@ void adze_generic_end_raw(adze_generic *g, const MlirValue *values, MlirValue *r
 
 /* `shape` with element type `dtype`, as memory and the tensors within kernels have it. */
 adze_shape adze_shape_with(adze_context *ctx, const adze_shape *shape, adze_dtype dtype);
+
+/* Marks the integer operation behind `x` as one that cannot overflow, so that the C says a + b. */
+adze_scalar adze_no_overflow(adze_generic *g, adze_scalar x);
 
 #endif

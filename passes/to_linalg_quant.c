@@ -60,8 +60,12 @@ bool quant_centre(adze_generic *g, const quant_port *port, adze_scalar x, adze_s
     adze_scalar zero;
     if (!adze_scalar_cast(&g->body, x, wide, false, out))
         return false;
-    return !port->has_zero || (zero_as(g, port, wide, &zero) &&
-                               adze_scalar_binary(&g->body, "sub", *out, zero, out));
+    if (!port->has_zero)
+        return true;
+    if (!zero_as(g, port, wide, &zero) || !adze_scalar_binary(&g->body, "sub", *out, zero, out))
+        return false;
+    adze_no_overflow(g, *out);
+    return true;
 }
 
 bool quant_real(adze_generic *g, const quant_port *port, adze_scalar x, adze_scalar *out) {
@@ -91,8 +95,11 @@ static bool round_to_codes(adze_generic *g, adze_scalar quotient, bool has_zero,
     if (!adze_scalar_unary(b, "round", NULL, quotient, &q) ||
         !adze_scalar_unary(b, "clip", bounds, q, &q) || !adze_scalar_cast(b, q, wide, false, &q))
         return false;
-    if (has_zero && !adze_scalar_binary(b, "add", q, zero, &q))
-        return false;
+    if (has_zero) {
+        if (!adze_scalar_binary(b, "add", q, zero, &q))
+            return false;
+        adze_no_overflow(g, q);
+    }
     const double range[2] = {(double)low, (double)high};
     if (has_zero && !shared && !adze_scalar_unary(b, "clip", range, q, &q))
         return false;
@@ -362,8 +369,7 @@ static bool look_up(lowering *l) {
     adze_tensor table;
     if (!table_of(l, &table))
         return false;
-    MlirValue tensor =
-        adze_build_constant(l->b, l->module, &table, lowering_name(l, "table"), (MlirType){0});
+    MlirValue tensor = adze_build_table(l->b, l->module, &table, lowering_name(l, "table"));
     adze_generic g = lowering_pointwise(l);
     int x = lowering_in(l, &g, 0);
     if (!adze_generic_out(&g, &l->out, NULL))
@@ -445,11 +451,16 @@ static bool round_shift(adze_generic *g, adze_scalar p, int s, bool roomy, const
         if (!adze_scalar_binary(b, "bit_and", floor, one, &odd) ||
             (!roomy && !adze_scalar_binary(b, "bit_and", p,
                                            adze_scalar_i64(b, ADZE_i64, half - 1 + half), &rest)) ||
-            !adze_scalar_binary(b, "add", rest, up, &r) || !adze_scalar_binary(b, "add", r, odd, &r))
+            !adze_scalar_binary(b, "add", rest, up, &rest) ||
+            !adze_scalar_binary(b, "add", rest, odd, &r))
             return false;
+        adze_no_overflow(g, rest);
+        adze_no_overflow(g, r);
         r.value = adze_build1(b, "arith.shrsi", 2, (MlirValue[]){r.value, shift.value}, type, 0, NULL);
         if (!roomy && !adze_scalar_binary(b, "add", floor, r, &r))
             return false;
+        if (!roomy)
+            adze_no_overflow(g, r);
     }
     int64_t low, high;
     adze_integer_range(q->storage, &low, &high);
@@ -462,6 +473,8 @@ static bool round_shift(adze_generic *g, adze_scalar p, int s, bool roomy, const
     const double bounds[2] = {(double)low, (double)high};
     if (zero && !adze_scalar_binary(b, "add", r, adze_scalar_i64(b, ADZE_i64, zero), &r))
         return false;
+    if (zero)
+        adze_no_overflow(g, r);
     if (!adze_scalar_unary(b, "clip", bounds, r, &r))
         return false;
     *out = narrow(g, r, q->storage);
@@ -478,7 +491,12 @@ static bool weighted_sum(adze_generic *g, adze_scalar a, adze_scalar c, int32_t 
         if (!adze_scalar_cast(b, terms[i], ADZE_i64, false, &terms[i]) ||
             !adze_scalar_binary(b, "mul", terms[i], adze_scalar_i64(b, ADZE_i64, factors[i]), &terms[i]))
             return false;
-    return adze_scalar_binary(b, sub ? "sub" : "add", terms[0], terms[1], out);
+        else
+            adze_no_overflow(g, terms[i]); /* 17 and 30 bits */
+    if (!adze_scalar_binary(b, sub ? "sub" : "add", terms[0], terms[1], out))
+        return false;
+    adze_no_overflow(g, *out);
+    return true;
 }
 
 static bool integer_binary(lowering *l, bool mul, bool sub) {
@@ -501,6 +519,7 @@ static bool integer_binary(lowering *l, bool mul, bool sub) {
     if (narrow_product) {
         if (!adze_scalar_binary(&g.body, "mul", a, c, &p))
             return false;
+        adze_no_overflow(&g, p);
         z = quant_requantize(&g, p, m, s, qy->zero_point[0], qy->storage);
     } else {
         int32_t ma, mb = 0, shift;

@@ -25,6 +25,7 @@ typedef struct epilogue {
     int n_factors;         /* quantized: real factors, one or one for each element of the last axis */
     const double *factors;
     double count;          /* quantized means: elements behind a sum; 0: one */
+    int64_t terms;         /* products behind a sum; 0: bounded only */
     double divisor;        /* 0: none */
     const char *unary;     /* NULL: none */
     const adze_quant *move; /* sums are codes of this encoding */
@@ -175,6 +176,33 @@ static bool start_from_bias(lowering *l, adze_dtype acc, const epilogue *e, Mlir
     return true;
 }
 
+/* The largest |code - zero point| of an encoding. */
+static double reach(const adze_quant *q) {
+    int64_t low, high;
+    double most = 0;
+    adze_integer_range(q->storage, &low, &high);
+    for (int i = 0; i < q->n; i++)
+        most = fmax(most, fmax((double)(high - q->zero_point[i]), (double)(q->zero_point[i] - low)));
+    return most;
+}
+
+/* Whether a product of quantized factors (terms 0), or the sum of that many and the bias, stays within 32
+ * bits. */
+static bool fits(lowering *l, const epilogue *e, int64_t terms) {
+    if (!l->quant_in[0] || !l->quant_in[1])
+        return false;
+    double most = reach(&l->q_in[0]) * reach(&l->q_in[1]) * (double)(terms ? terms : 1), start = 0;
+    adze_tensor bias;
+    if (terms && l->present[2] && !has_late_bias(l)) {
+        if (!adze_constant_value(l->ctx, l->module, lowering_original(l, 2), &bias) ||
+            (dtype_is_float(bias.dtype) && (!e->n_factors || !bias_codes(l, e, &bias))))
+            return false;
+        for (size_t i = 0; i < adze_tensor_count(&bias); i++)
+            start = fmax(start, fabs(adze_tensor_get_f64(&bias, i)));
+    }
+    return most + start < 0x1p31;
+}
+
 /* acc += a * b over loops that `g` already has; maps of the operands; scale_dims[i]: the loop that
  * indexes operand i's scales, when it has several. */
 static bool contract(lowering *l, adze_generic *g, const MlirAffineExpr *const *maps,
@@ -191,6 +219,7 @@ static bool contract(lowering *l, adze_generic *g, const MlirAffineExpr *const *
     for (int i = 0; i < n; i++)
         if (l->quant_in[i])
             ports[i] = quant_port_new(l, g, &l->q_in[i], work, scale_dims[i]);
+    const bool fits_product = fits(l, e, 0), fits_sum = e->terms && fits(l, e, e->terms);
     MlirValue init;
     if (l->present[2] && !has_late_bias(l)) {
         if (!start_from_bias(l, acc, e, &init))
@@ -206,9 +235,12 @@ static bool contract(lowering *l, adze_generic *g, const MlirAffineExpr *const *
     if (n == 2 && (!factor_of(l, g, 1, in[1], &ports[1], acc, &c) ||
                    !adze_scalar_binary(&g->body, "mul", a, c, &a)))
         return false;
-    g->body.name = "acc";
+    if (n == 2 && fits_product)
+        adze_no_overflow(g, a);
     if (!adze_scalar_binary(&g->body, "add", adze_generic_acc(g, 0), a, &sum))
         return false;
+    if (fits_sum)
+        adze_no_overflow(g, sum);
     MlirValue result;
     adze_generic_end(g, &sum, &result);
     return finish(l, result, acc, e);
@@ -253,7 +285,8 @@ bool adze_linalg_matmul(lowering *l) {
     for (int d = 0; d < l->out.rank; d++)
         out[d] = adze_dim(&g, d);
 
-    epilogue e = {0};
+    const int64_t terms = sa->dims[rows && ta ? sa->rank - 2 : sa->rank - 1];
+    epilogue e = {.terms = terms > 0 ? terms : 0};
     if (l->quant_out && !(l->quant_in[0] && l->quant_in[1]))
         return lowering_error(l, "a quantized result needs quantized factors");
     const int axis_b = tb ? sb->rank - 2 : sb->rank - 1;
@@ -262,7 +295,7 @@ bool adze_linalg_matmul(lowering *l) {
             return lowering_error(l, "scales along an axis other than b's columns");
     if (l->quant_in[0] && l->quant_in[1] && !is_integer(l->out.dtype) && !dtype_is_float(l->out.dtype))
         return lowering_error(l, "a result of %s", adze_dtype_get(l->out.dtype)->name);
-    if (l->present[2] && (l->in[2].rank != 1 || (!columns && l->in[2].dims[0] != 1)))
+    if (l->present[2] && (l->in[2].rank != 1 || l->in[2].dims[0] != (columns ? l->out.dims[n] : 1)))
         return lowering_error(l, "a bias that is not one number a column");
     if (l->quant_in[0] && l->quant_in[1] && (l->quant_out || dtype_is_float(l->out.dtype))) {
         e.n_factors = l->q_in[1].n;
@@ -425,9 +458,7 @@ static bool log_sum_exp(lowering *l, const axes *a, adze_dtype acc) {
         !adze_scalar_binary(b, "add", up, adze_scalar_f64(b, acc, 1), &up) ||
         !adze_scalar_binary(b, "add", s, e, &down))
         return false;
-    b->name = "max";
     next[0] = adze_scalar_select(b, greater, x, m);
-    b->name = "sum";
     next[1] = adze_scalar_select(b, greater, up, down);
     MlirValue parts[2];
     adze_generic_end(&g, next, parts);
@@ -505,9 +536,10 @@ bool adze_linalg_reduce(lowering *l) {
     if (!element(l, &g, in, &port, codes, acc, &v) ||
         (r->before && !adze_scalar_unary(&g.body, r->before, NULL, v, &v)))
         return false;
-    g.body.name = extreme ? r->step : !strcmp(r->step, "prod") ? "product" : "sum";
     if (!adze_scalar_combine(&g.body, r->step, adze_generic_acc(&g, 0), v, &sum))
         return false;
+    if (integer_form && a.count > 0 && reach(&l->q_in[0]) * (double)a.count < 0x1p31)
+        adze_no_overflow(&g, sum);
     MlirValue result;
     adze_generic_end(&g, &sum, &result);
 

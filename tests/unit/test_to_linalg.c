@@ -100,7 +100,7 @@ static const struct sample {
     {"matmul", "%0, %1, %2", "trans_a = false, trans_b = false",
      "tensor<2x3xf32>, tensor<3x4xf32>, tensor<4xf32>", "tensor<2x4xf32>", "(d1)", NULL},
     {"matmul", "%0, %1, %c", "trans_a = false, trans_b = false",
-     "tensor<2x3x" Q8 ">, tensor<3x4x" QU8 ">", "tensor<2x4x" Q8B ">", "32", NULL},
+     "tensor<2x3x" Q8 ">, tensor<3x1x" QU8 ">", "tensor<2x1x" Q8B ">", "32 : i32", NULL},
     {"matmul", "%0, %1, %2", "trans_a = false, trans_b = false",
      "tensor<2x3x" Q8 ">, tensor<3x4x" QU8 ">, tensor<4xi32>", "tensor<2x4x" Q8B ">", "requantize", NULL},
     {"matmul", "%0, %1, %2", "trans_a = false, trans_b = false",
