@@ -326,6 +326,19 @@ static void describe_entry(tree *t, int model, const adze_c_entry *e, adze_text 
                          "        %s_%s(&%s_model, &in, &out);\n"
                          "        o->times[i] = adze_board_clock() - start;\n    }\n",
                          m->name, e->name, m->name);
+    else
+        adze_text_printf(out,
+                         "#ifdef ADZE_MAIN_RUNS /* times of further runs, and the clock's ticks a second */\n"
+                         "    for (int i = 0; i < ADZE_MAIN_RUNS; i++) {\n"
+                         "        const uint64_t start = adze_board_clock();\n"
+                         "        %s_%s(&%s_model, &in, &out);\n"
+                         "        const uint64_t ticks = adze_board_clock() - start;\n"
+                         "        adze_board_puts(\"time \");\n"
+                         "        adze_board_put_u(ticks);\n"
+                         "        adze_board_puts(\" \");\n"
+                         "        adze_board_put_u(adze_board_clock_hz());\n"
+                         "        adze_board_puts(\"\\n\");\n    }\n#endif\n",
+                         m->name, e->name, m->name);
     adze_text_puts(out, "    return 0;\n}\n");
 }
 

@@ -9,21 +9,25 @@
 
 /* Runs that take about a second in all, from one measurement. */
 static uint64_t runs_for_a_second(const adze_timing *once) {
-    enum { LEAST = 5, MOST = 1000, BOARD = 3 };
-    if (once->ticks || once->min <= 0) /* emulated: every run counts the same */
-        return BOARD;
+    enum { LEAST = 5, MOST = 1000 };
+    if (once->min <= 0)
+        return LEAST;
     double n = 1e9 / once->min;
     return n < LEAST ? LEAST : n > MOST ? MOST : (uint64_t)n;
 }
 
 static bool measure(adze_compilation *c, const adze_request *request, uint64_t runs,
                     adze_console *console, adze_timing *out) {
+    enum { BOARD_RUNS = 3 }; /* an emulator counts every run the same */
     adze_program program = {.ctx = c->ctx, .target = c->target, .dir = request->output};
+    bool board = !c->target->run.takes_args;
+    if (board)
+        program.runs = runs ? runs : BOARD_RUNS;
     adze_console_progress(console, "building");
     if (!adze_program_build(&program, console->verbose))
         return false;
     adze_console_progress(console, "measuring");
-    if (runs)
+    if (runs || board)
         return adze_program_time(&program, runs, out);
     adze_timing once;
     return adze_program_time(&program, 1, &once) &&
@@ -36,17 +40,20 @@ static void report(adze_compilation *c, const adze_request *request, const adze_
     cJSON_AddBoolToObject(o, "ok", true);
     cJSON_AddStringToObject(o, "model", c->models[0].name);
     cJSON_AddStringToObject(o, "target", c->target->name);
-    if (t->ticks) {
-        printf("%s on %s: %.0f instructions (median %.0f) over %llu runs\n", c->models[0].name,
-               c->target->name, t->min, t->median, (unsigned long long)t->runs);
-        cJSON_AddNumberToObject(o, "ticks_min", t->min);
-        cJSON_AddNumberToObject(o, "ticks_median", t->median);
-    } else {
-        printf("%s on %s: %.4f ms (median %.4f ms) over %llu runs\n", c->models[0].name,
-               c->target->name, t->min / 1e6, t->median / 1e6, (unsigned long long)t->runs);
+    printf("%s on %s:", c->models[0].name, c->target->name);
+    if (t->min > 0) {
+        printf(" %.4f ms (median %.4f ms)", t->min / 1e6, t->median / 1e6);
         cJSON_AddNumberToObject(o, "ms_min", t->min / 1e6);
         cJSON_AddNumberToObject(o, "ms_median", t->median / 1e6);
     }
+    if (t->instructions > 0) {
+        printf(" %.0f instructions", t->instructions);
+        cJSON_AddNumberToObject(o, "instructions", t->instructions);
+    }
+    printf(", %llu runs%s\n", (unsigned long long)t->runs,
+           c->target->run.kind == ADZE_RUN_NATIVE || c->target->run.kind == ADZE_RUN_SSH
+               ? ""
+               : ", emulated: not the time of a real one");
     cJSON_AddNumberToObject(o, "threads", request->threads);
     cJSON_AddNumberToObject(o, "runs", (double)t->runs);
     adze_console_json(console, o);

@@ -23,8 +23,35 @@ static const char *tail(const adze_text *text, size_t most) {
     return p;
 }
 
+/* Beside what `make` by itself builds: the objects are not the same. */
+#define BUILD_FOLDER "build/adze"
+
+/* Whether a program gets words, and files that outlive it. */
+static bool has_files(const adze_target *t) {
+    return t->run.takes_args && t->run.kind != ADZE_RUN_NODE;
+}
+
+static const char *program_path(adze_program *p) {
+    const adze_target *t = p->target;
+    return adze_arena_printf(p->ctx->arena, "%s/" BUILD_FOLDER "/main%s", p->dir,
+                             t->bare                        ? ".elf"
+                             : strcmp(t->arch, "wasm") == 0 ? ".wasm"
+                                                            : "");
+}
+
 bool adze_program_build(adze_program *p, bool verbose) {
-    const char *argv[] = {"make", "-s", "-C", p->dir, "-j2", "all", NULL};
+    /* A program without words or files prints its bytes and times by itself. */
+    const char *extra = has_files(p->target) ? "EXTRA="
+                        : p->runs            ? adze_arena_printf(p->ctx->arena, "EXTRA=-DADZE_MAIN_RUNS=%llu",
+                                                      (unsigned long long)p->runs)
+                                  : "EXTRA=-DADZE_MAIN_HEX";
+    const adze_compiler *usable = adze_target_usable_compiler(p->target);
+    if (!usable)
+        return adze_error(&p->ctx->diags, NULL, "the compiler for %s, %s, is not installed",
+                          p->target->name, p->target->compiler);
+    p->exe = program_path(p);
+    const char *argv[] = {"make", "-s", "-C", p->dir, "-j2", "BUILD=" BUILD_FOLDER, extra,
+                          p->exe + strlen(p->dir) + 1, NULL};
     adze_text said = {0};
     adze_process_result r = adze_process_run(argv, &said, &said, BUILD_SECONDS);
     if (verbose && said.length)
@@ -36,8 +63,6 @@ bool adze_program_build(adze_program *p, bool verbose) {
                    r.timed_out ? " (it took too long)" : "", tail(&said, TAIL));
     }
     adze_text_free(&said);
-    p->exe = adze_arena_printf(p->ctx->arena, "%s/build/main%s", p->dir,
-                               p->target->bare ? ".elf" : "");
     return ok;
 }
 
@@ -59,10 +84,13 @@ bool adze_program_run(adze_program *p, const char *const *words, size_t n_words,
     if (!run->argc)
         return adze_error(&p->ctx->diags, NULL, "programs for %s cannot be run here: %s",
                           p->target->name, run->reason ? run->reason : "no way is known");
-    size_t n = 0;
-    const char **argv = ADZE_NEW_ARRAY(p->ctx->arena, const char *, run->argc + n_words + 1);
-    for (size_t i = 0; i < run->argc; i++)
-        argv[n++] = filled(p, run->argv[i]);
+    /* Times of an emulated board are counted, so that they are the same every time. */
+    bool count = p->runs && run->count_argc;
+    const char *const *words_of_run = count ? run->count_argv : run->argv;
+    size_t n = 0, n_run = count ? run->count_argc : run->argc;
+    const char **argv = ADZE_NEW_ARRAY(p->ctx->arena, const char *, n_run + n_words + 1);
+    for (size_t i = 0; i < n_run; i++)
+        argv[n++] = filled(p, words_of_run[i]);
     for (size_t i = 0; i < n_words; i++)
         argv[n++] = words[i];
     adze_text err = {0};
@@ -156,7 +184,7 @@ static bool outputs_by_text(adze_program *p, const char *const *names, const adz
 
 bool adze_program_outputs(adze_program *p, const char *const *names, const adze_tensor *like,
                           size_t n, adze_tensor *outputs) {
-    return (p->target->run.takes_args ? outputs_by_files : outputs_by_text)(p, names, like, n, outputs);
+    return (has_files(p->target) ? outputs_by_files : outputs_by_text)(p, names, like, n, outputs);
 }
 
 /* ---- times ---- */
@@ -179,7 +207,7 @@ static bool time_by_words(adze_program *p, uint64_t runs, adze_timing *out) {
     return ok;
 }
 
-/* Lines "time TICKS HZ" of a board's main, built with ADZE_MAIN_RUNS; HZ 0: instructions. */
+/* Lines "time TICKS HZ" of a board's main, built with ADZE_MAIN_RUNS; HZ 0: the clock has no rate. */
 static bool time_by_text(adze_program *p, adze_timing *out) {
     enum { MOST = 1024 };
     double ticks[MOST], hz = 0;
@@ -197,10 +225,11 @@ static bool time_by_text(adze_program *p, adze_timing *out) {
     if (!n)
         return adze_error(&p->ctx->diags, NULL, "the program printed no time");
     qsort(ticks, n, sizeof *ticks, by_value);
-    double scale = hz > 0 ? 1e9 / hz : 1;
-    *out = (adze_timing){.min = ticks[0] * scale,
-                         .median = ticks[n / 2] * scale,
-                         .ticks = hz <= 0,
+    double ns = hz > 0 ? 1e9 / hz : 0;
+    double each = p->target->run.count_argc ? p->target->clock.instructions_per_tick : 0;
+    *out = (adze_timing){.min = ticks[0] * ns,
+                         .median = ticks[n / 2] * ns,
+                         .instructions = ticks[n / 2] * each,
                          .runs = n};
     return true;
 }

@@ -9,10 +9,11 @@ typedef struct adze_program {
     adze_context *ctx;
     const adze_target *target;
     const char *dir; /* the tree */
+    uint64_t runs;   /* how often a program without words is to be timed; 0: it prints its outputs */
     const char *exe; /* once built */
 } adze_program;
 
-/* `make` in the tree. False with the end of what the compiler said. */
+/* `make` of the tree's main. False with the end of what the compiler said. */
 bool adze_program_build(adze_program *p, bool verbose);
 
 /* Runs the program with further words (only where the target takes them) and appends what it prints
@@ -24,10 +25,10 @@ bool adze_program_run(adze_program *p, const char *const *words, size_t n_words,
 bool adze_program_outputs(adze_program *p, const char *const *names, const adze_tensor *like,
                           size_t n, adze_tensor *outputs);
 
-/* Nanoseconds, or where the clock has no rate its ticks, of one inference. */
+/* Of one inference. */
 typedef struct adze_timing {
-    double min, median;
-    bool ticks; /* retired instructions, not time */
+    double min, median;  /* nanoseconds by the target's clock; 0: it has no rate */
+    double instructions; /* counted by an emulator (the median run); 0: not known */
     uint64_t runs;
 } adze_timing;
 bool adze_program_time(adze_program *p, uint64_t runs, adze_timing *out);

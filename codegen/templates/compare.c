@@ -109,6 +109,39 @@ int compare(const char *name, element type, const void *got, const void *want, s
     return wrong;
 }
 
+#ifdef ADZE_MAIN_HEX
+
+/* For a program to read: the array's bytes as they lie in memory. */
+void print_values(const char *name, element type, const void *data, size_t count) {
+    enum { LINE_BYTES = 32 };
+    static const unsigned char element_bytes[] = {
+        [ELEMENT_BOOL] = sizeof(bool), [ELEMENT_I8] = 1,         [ELEMENT_U8] = 1,
+        [ELEMENT_I16] = 2,             [ELEMENT_U16] = 2,        [ELEMENT_I32] = 4,
+        [ELEMENT_U32] = 4,             [ELEMENT_I64] = 8,        [ELEMENT_U64] = 8,
+        [ELEMENT_F32] = 4,             [ELEMENT_F64] = 8,        [ELEMENT_F16] = 2,
+        [ELEMENT_BF16] = 2,            [ELEMENT_F8E4M3FN] = 1,   [ELEMENT_F8E4M3FNUZ] = 1,
+        [ELEMENT_F8E5M2] = 1,          [ELEMENT_F8E5M2FNUZ] = 1, [ELEMENT_F8E8M0] = 1,
+        [ELEMENT_F4E2M1] = 1,
+    };
+    const unsigned char *p = data;
+    size_t bytes = count * element_bytes[type];
+    adze_board_puts(name);
+    adze_board_puts(":\n");
+    while (bytes > 0) {
+        const size_t n = bytes < LINE_BYTES ? bytes : LINE_BYTES;
+        adze_board_puts("hex ");
+        for (size_t i = 0; i < n; i++) {
+            adze_board_put_x(p[i], 2);
+        }
+        adze_board_puts("\n");
+        p += n;
+        bytes -= n;
+    }
+    adze_board_puts("end\n");
+}
+
+#else
+
 static void print_one(element type, const void *data, size_t i) {
     const double v = element_value(type, data, i);
     if (element_is_float(type)) {
@@ -162,3 +195,5 @@ void print_values(const char *name, element type, const void *data, size_t count
     }
     adze_board_puts("\n");
 }
+
+#endif
