@@ -5,10 +5,11 @@
 
 #include "ir/tensor.h"
 
-/* Multiplier and shift of a real factor: m / 2^s is the multiple nearest to `real` (ties to even) with
- * m in [2^30, 2^31) and s in [0, 62]. Factors outside keep their meaning as far as a result can show
- * it: below 2^-32 (and 0, negative, NaN) m = 0, s = 62: every 32-bit accumulator rounds to 0 anyway;
- * 2^31 and above m = 2^31 - 1, s = 0: every accumulator but 0 saturates 8 and 16 bits anyway. */
+/* Multiplier and shift of a real factor: m / 2^s is the multiple nearest to `real` (ties to even)
+ * with m in [2^30, 2^31) and s in [0, 62]. Factors outside keep their meaning as far as a result
+ * can show it: below 2^-32 (and 0, negative, NaN) m = 0, s = 62: every 32-bit accumulator rounds to
+ * 0 anyway; 2^31 and above m = 2^31 - 1, s = 0: every accumulator but 0 saturates 8 and 16 bits
+ * anyway. */
 void adze_requant_scale(double real, int32_t *m, int32_t *s);
 
 /* Two factors over one shift, for sums: the larger multiplier in [2^29, 2^30), the other rounded to
@@ -20,12 +21,13 @@ int64_t adze_round_shift(int64_t p, int32_t s);
 /* round_half_even(a / b), b > 0. */
 int64_t adze_round_divide(int64_t a, int64_t b);
 
-/* y = clamp(zero_point + round_half_even(acc * m / 2^s), low, high); |acc * m| must be below 2^63. */
+/* y = clamp(zero_point + round_half_even(acc * m / 2^s), low, high); |acc * m| must be below 2^63.
+ */
 int64_t adze_requantize_ref(int64_t acc, int32_t m, int32_t s, int64_t zero_point, int64_t low,
                             int64_t high);
 
-/* y = clamp(zero_point + round_half_even(quotient), low, high); NaN gives the zero point. The caller
- * has divided by the scale. */
+/* y = clamp(zero_point + round_half_even(quotient), low, high); NaN gives the zero point. The
+ * caller has divided by the scale. */
 int64_t adze_quantize_ref(double quotient, int64_t zero_point, int64_t low, int64_t high);
 
 /* The smallest and largest value of an integer type (of the 64-bit range for u64). */

@@ -53,8 +53,9 @@ static bool from_string(ref_call *c, const adze_string *s, adze_tensor *out, siz
     memcpy(text, s->data, s->length);
     text[s->length] = '\0';
     if (strchr("IU", ref_class(out->dtype)) && !strpbrk(text, ".eEnN")) {
-        adze_tensor_set_i64(out, i, text[0] == '-' ? (int64_t)strtoll(text, &end, 10)
-                                                   : (int64_t)strtoull(text, &end, 10));
+        adze_tensor_set_i64(out, i,
+                            text[0] == '-' ? (int64_t)strtoll(text, &end, 10)
+                                           : (int64_t)strtoull(text, &end, 10));
     } else {
         ref_cast_f64(out, i, strtod(text, &end));
     }
@@ -179,7 +180,8 @@ static void scaling_at(const scaling *s, const adze_tensor *x, size_t i, double 
         const size_t k = i / inner % extent;
         at = s->block == 0
                  ? k
-                 : (i / (inner * extent) * (size_t)s->scale->dims[s->axis] + k / (size_t)s->block) * inner +
+                 : (i / (inner * extent) * (size_t)s->scale->dims[s->axis] + k / (size_t)s->block) *
+                           inner +
                        i % inner;
     }
     *scale = adze_tensor_get_f64(s->scale, at);

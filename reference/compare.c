@@ -15,7 +15,8 @@ static double abs_difference(double got, double want) {
 /* Bytes of element i equal? For strings their characters; for complex numbers both parts. */
 static bool same_element(const adze_tensor *a, const adze_tensor *b, size_t i) {
     if (a->dtype == ADZE_string) {
-        const adze_string *x = (const adze_string *)a->data + i, *y = (const adze_string *)b->data + i;
+        const adze_string *x = (const adze_string *)a->data + i,
+                          *y = (const adze_string *)b->data + i;
         return x->length == y->length && !memcmp(x->data, y->data, x->length);
     }
     return adze_tensor_get_i64(a, i) == adze_tensor_get_i64(b, i);

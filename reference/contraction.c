@@ -56,7 +56,8 @@ bool ref_matmul(ref_call *c) {
     const matrix ma = matrix_of(a, ref_bool(c, "trans_a"), true);
     const matrix mb = matrix_of(b, ref_bool(c, "trans_b"), false);
     if (ma.columns != mb.rows)
-        return ref_fail(c, "%lld columns meet %lld rows", (long long)ma.columns, (long long)mb.rows);
+        return ref_fail(c, "%lld columns meet %lld rows", (long long)ma.columns,
+                        (long long)mb.rows);
     adze_tensor batch_a = {.rank = ma.batch_rank}, batch_b = {.rank = mb.batch_rank};
     memcpy(batch_a.dims, ma.batch_dims, sizeof batch_a.dims);
     memcpy(batch_b.dims, mb.batch_dims, sizeof batch_b.dims);
@@ -135,8 +136,8 @@ bool ref_matmul(ref_call *c) {
 
 /* ---- einsum ---- */
 
-/* A letter's extent, and its stride in a, b and y (0 where it does not appear; the sum of both where
- * it appears twice: a diagonal). */
+/* A letter's extent, and its stride in a, b and y (0 where it does not appear; the sum of both
+ * where it appears twice: a diagonal). */
 typedef struct letter {
     char name;
     int64_t extent, stride[3];
@@ -145,8 +146,8 @@ typedef struct letter {
 static bool read_term(ref_call *c, const char *text, size_t length, const adze_tensor *t, int which,
                       letter *letters, int *n) {
     if ((int)length != t->rank)
-        return ref_fail(c, "term '%.*s' does not have the %d letters of its operand", (int)length, text,
-                        t->rank);
+        return ref_fail(c, "term '%.*s' does not have the %d letters of its operand", (int)length,
+                        text, t->rank);
     int64_t strides[ADZE_MAX_RANK];
     ref_strides(t->rank, t->dims, strides);
     for (int d = 0; d < t->rank; d++) {
@@ -171,7 +172,8 @@ bool ref_einsum(ref_call *c) {
     const char *arrow = strstr(equation, "->"), *comma = strchr(equation, ',');
     const bool two = ref_has(c, 1);
     if (!arrow || two != (comma && comma < arrow))
-        return ref_fail(c, "'%s' is not an explicit equation of %d operands", equation, two ? 2 : 1);
+        return ref_fail(c, "'%s' is not an explicit equation of %d operands", equation,
+                        two ? 2 : 1);
     if (ref_any_quant(c))
         return ref_fail(c, "is not defined on quantized values");
     letter letters[2 * ADZE_MAX_RANK] = {0};
@@ -193,8 +195,7 @@ bool ref_einsum(ref_call *c) {
             return ref_fail(c, "letter '%c' of the result is in no operand", term[d]);
         dims[d] = letters[k].extent;
     }
-    if (!ref_out(c, 0, rank, dims) ||
-        !read_term(c, term, (size_t)rank, &c->out[0], 2, letters, &n))
+    if (!ref_out(c, 0, rank, dims) || !read_term(c, term, (size_t)rank, &c->out[0], 2, letters, &n))
         return false;
 
     int64_t extents[2 * ADZE_MAX_RANK], index[2 * ADZE_MAX_RANK] = {0};

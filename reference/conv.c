@@ -17,9 +17,9 @@ static bool read_conv(ref_call *c, conv_shape *s) {
     *s = (conv_shape){.n_spatial = x->rank - 2};
     if (s->n_spatial < 0 || w->rank != x->rank)
         return ref_fail(c, "x has rank %d and w rank %d", x->rank, w->rank);
-    if (!ref_i64s_attr(c, "strides", s->n_spatial, s->strides, NULL) ||
-        !ref_i64s_attr(c, "dilations", s->n_spatial, s->dilations, NULL) ||
-        !ref_i64s_attr(c, "pads", 2 * s->n_spatial, s->pads, NULL))
+    if (!ref_window_attr(c, "strides", s->n_spatial, s->strides) ||
+        !ref_window_attr(c, "dilations", s->n_spatial, s->dilations) ||
+        !ref_window_attr(c, "pads", 2 * s->n_spatial, s->pads))
         return false;
     s->batch = x->dims[0];
     s->channels = x->dims[1];
@@ -92,8 +92,9 @@ bool ref_conv(ref_call *c) {
     const adze_tensor *w = c->in[1];
     const int64_t m = w->dims[0], per_group = s.channels / s.group;
     if (w->dims[1] != per_group || m % s.group)
-        return ref_fail(c, "w [%lld, %lld, ..] does not fit %lld channels in %lld groups", (long long)m,
-                        (long long)w->dims[1], (long long)s.channels, (long long)s.group);
+        return ref_fail(c, "w [%lld, %lld, ..] does not fit %lld channels in %lld groups",
+                        (long long)m, (long long)w->dims[1], (long long)s.channels,
+                        (long long)s.group);
     int64_t dims[ADZE_MAX_RANK] = {s.batch, m};
     for (int d = 0; d < s.n_spatial; d++) {
         const int64_t reach = (s.kernel[d] - 1) * s.dilations[d] + 1;
@@ -206,20 +207,26 @@ bool ref_deform_conv(ref_call *c) {
         return ref_fail(c, "w does not fit the channels and groups");
     int64_t dims[4] = {s.batch, m};
     for (int d = 0; d < 2; d++)
-        dims[d + 2] = s.out[d] = (s.in[d] + s.pads[d] + s.pads[d + 2] -
-                                  (s.kernel[d] - 1) * s.dilations[d] - 1) / s.strides[d] + 1;
+        dims[d + 2] = s.out[d] =
+            (s.in[d] + s.pads[d] + s.pads[d + 2] - (s.kernel[d] - 1) * s.dilations[d] - 1) /
+                s.strides[d] +
+            1;
     if (!ref_out(c, 0, 4, dims))
         return false;
     const int64_t oh = s.out[0], ow = s.out[1];
     if (offset->rank != 4 || offset->dims[0] != s.batch ||
-        offset->dims[1] != offset_group * kh * kw * 2 || offset->dims[2] != oh || offset->dims[3] != ow)
-        return ref_fail(c, "offset does not have the shape [N, offset_group * kh * kw * 2, oh, ow]");
-    if (mask && (mask->rank != 4 || mask->dims[0] != s.batch ||
-                 mask->dims[1] != offset_group * kh * kw || mask->dims[2] != oh || mask->dims[3] != ow))
+        offset->dims[1] != offset_group * kh * kw * 2 || offset->dims[2] != oh ||
+        offset->dims[3] != ow)
+        return ref_fail(c,
+                        "offset does not have the shape [N, offset_group * kh * kw * 2, oh, ow]");
+    if (mask &&
+        (mask->rank != 4 || mask->dims[0] != s.batch || mask->dims[1] != offset_group * kh * kw ||
+         mask->dims[2] != oh || mask->dims[3] != ow))
         return ref_fail(c, "mask does not have the shape [N, offset_group * kh * kw, oh, ow]");
     if (ref_has(c, 3) && adze_tensor_count(c->in[3]) != (size_t)m)
         return ref_fail(c, "bias does not have %lld elements", (long long)m);
-    const double *x = ref_f64s(c, c->in[0]), *weights = ref_f64s(c, w), *shift = ref_f64s(c, offset);
+    const double *x = ref_f64s(c, c->in[0]), *weights = ref_f64s(c, w),
+                 *shift = ref_f64s(c, offset);
     const double *bias = ref_has(c, 3) ? ref_f64s(c, c->in[3]) : NULL;
     const double *gain = mask ? ref_f64s(c, mask) : NULL;
     double *y = ref_alloc(c, adze_tensor_count(&c->out[0]), sizeof *y);
@@ -235,12 +242,15 @@ bool ref_deform_conv(ref_call *c) {
                         for (int64_t k = 0; k < kh * kw; k++) {
                             const int64_t tap = (n * offset_group + og) * kh * kw + k;
                             const double *d = shift + ((2 * tap * oh + i) * ow + j);
-                            const double py = (double)(i * s.strides[0] - s.pads[0] +
-                                                       k / kw * s.dilations[0]) + d[0];
-                            const double px = (double)(j * s.strides[1] - s.pads[1] +
-                                                       k % kw * s.dilations[1]) + d[oh * ow];
-                            const double v = sample(x + (n * s.channels + channel) * s.in[0] * s.in[1],
-                                                    s.in[0], s.in[1], py, px);
+                            const double py =
+                                (double)(i * s.strides[0] - s.pads[0] + k / kw * s.dilations[0]) +
+                                d[0];
+                            const double px =
+                                (double)(j * s.strides[1] - s.pads[1] + k % kw * s.dilations[1]) +
+                                d[oh * ow];
+                            const double v =
+                                sample(x + (n * s.channels + channel) * s.in[0] * s.in[1], s.in[0],
+                                       s.in[1], py, px);
                             sum += v * weights[(o * per_group + q) * kh * kw + k] *
                                    (gain ? gain[(tap * oh + i) * ow + j] : 1);
                         }

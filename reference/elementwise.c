@@ -7,6 +7,8 @@
 
 /* ---- unary on doubles; p holds the kind's parameters ---- */
 
+/* clang-format off */
+
 #define F(name, expr)                                                                              \
     static double f_##name(double x, const double *p) {                                            \
         (void)p;                                                                                   \
@@ -21,7 +23,7 @@ F(round, rint(x))
 F(reciprocal, 1 / x)
 F(sqrt, sqrt(x))
 F(rsqrt, 1 / sqrt(x))
-F(square, x *x)
+F(square, x * x)
 F(exp, exp(x))
 F(log, log(x))
 F(sin, sin(x))
@@ -47,18 +49,20 @@ F(thresholded_relu, isnan(x) || x > p[0] ? x : 0)
 F(shrink, x < -p[1] ? x + p[0] : x > p[1] ? x - p[0] : isnan(x) ? x : 0)
 F(sigmoid, 1 / (1 + exp(-x)))
 F(hard_sigmoid, isnan(x) ? x : fmin(1, fmax(0, p[0] * x + p[1])))
-F(hard_swish, isnan(x) ? x : x *fmin(1, fmax(0, x / 6 + 0.5)))
+F(hard_swish, isnan(x) ? x : x * fmin(1, fmax(0, x / 6 + 0.5)))
 F(softplus, x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)))
 F(softsign, x / (1 + fabs(x)))
 F(gelu, 0.5 * x * erfc(-x * 0.70710678118654752440))
 F(gelu_tanh, 0.5 * x * (1 + tanh(0.79788456080286535588 * (x + 0.044715 * x * x * x))))
-F(mish, x *tanh(x > 0 ? x + log1p(exp(-x)) : log1p(exp(x))))
+F(mish, x * tanh(x > 0 ? x + log1p(exp(-x)) : log1p(exp(x))))
 F(swish, x / (1 + exp(-p[0] * x)))
 F(not, x == 0)
 F(bit_not, ~(int64_t)x) /* integers take the exact form below */
 F(is_nan, isnan(x) != 0)
 F(is_inf, isinf(x) && (x < 0 ? p[0] != 0 : p[1] != 0))
 #undef F
+
+/* clang-format on */
 
 typedef double unary_f(double x, const double *p);
 
@@ -82,16 +86,18 @@ static int64_t i_abs(int64_t x, bool u64) { return u64 || x >= 0 ? x : wrap_neg(
 static int64_t i_neg(int64_t x, bool u64) { return (void)u64, wrap_neg(x); }
 static int64_t i_sign(int64_t x, bool u64) { return u64 ? x != 0 : (x > 0) - (x < 0); }
 static int64_t i_relu(int64_t x, bool u64) { return u64 || x > 0 ? x : 0; }
-static int64_t i_square(int64_t x, bool u64) { return (void)u64, (int64_t)((uint64_t)x * (uint64_t)x); }
+static int64_t i_square(int64_t x, bool u64) {
+    return (void)u64, (int64_t)((uint64_t)x * (uint64_t)x);
+}
 static int64_t i_bit_not(int64_t x, bool u64) { return (void)u64, ~x; }
 static int64_t i_same(int64_t x, bool u64) { return (void)u64, x; }
 
 static const struct {
     const char *name;
     unary_i *f;
-} integer_unaries[] = {{"abs", i_abs},         {"neg", i_neg},     {"sign", i_sign},
-                       {"relu", i_relu},       {"square", i_square}, {"bit_not", i_bit_not},
-                       {"ceil", i_same},       {"floor", i_same},  {"round", i_same}};
+} integer_unaries[] = {{"abs", i_abs},   {"neg", i_neg},       {"sign", i_sign},
+                       {"relu", i_relu}, {"square", i_square}, {"bit_not", i_bit_not},
+                       {"ceil", i_same}, {"floor", i_same},    {"round", i_same}};
 
 /* clip keeps 64-bit integers exact: the parameters are doubles, so a bound beyond 2^53 counts as
  * the nearest one; bounds outside the type do nothing. */
@@ -143,11 +149,12 @@ bool ref_unary(ref_call *c) {
 
 /* ---- binary on doubles ---- */
 
+/* clang-format off */
 #define F(name, expr)                                                                              \
     static double b_##name(double x, double y) { return expr; }
 F(add, x + y)
 F(sub, x - y)
-F(mul, x *y)
+F(mul, x * y)
 F(div, x / y)
 F(fmod, fmod(x, y))
 F(pow, pow(x, y))
@@ -190,7 +197,7 @@ I(prelu, !u && x < 0 ? U(x) * U(y) : U(x))
 I(and, x && y)
 I(or, x || y)
 I(xor, !x != !y)
-I(bit_and, x &y)
+I(bit_and, x & y)
 I(bit_or, x | y)
 I(bit_xor, x ^ y)
 I(shift_left, U(x) << y)
@@ -201,6 +208,7 @@ I(less_equal, u ? U(x) <= U(y) : x <= y)
 I(greater, u ? U(x) > U(y) : x > y)
 I(greater_equal, u ? U(x) >= U(y) : x >= y)
 #undef I
+/* clang-format on */
 static int64_t i_mod(int64_t x, int64_t y, bool u) {
     const int64_t r = i_fmod(x, y, u);
     return !u && r != 0 && (r < 0) != (y < 0) ? r + y : r;
@@ -268,8 +276,7 @@ bool ref_binary(ref_call *c) {
     if (strchr("SC", ref_class(x->dtype)) || strchr("SC", ref_class(y->dtype)))
         return ref_fail(c, "kind '%s' is not defined for %s and %s", kind,
                         adze_dtype_get(x->dtype)->name, adze_dtype_get(y->dtype)->name);
-    if (ref_any_quant(c) &&
-        (!strcmp(kind, "add") || !strcmp(kind, "sub") || !strcmp(kind, "mul")))
+    if (ref_any_quant(c) && (!strcmp(kind, "add") || !strcmp(kind, "sub") || !strcmp(kind, "mul")))
         return ref_quantized_binary(c, kind);
 
     const size_t n = adze_tensor_count(&c->out[0]);

@@ -7,7 +7,8 @@
 
 static bool resolve(ref_call *c, int64_t index, int64_t extent, int64_t *out) {
     if (index < -extent || index >= extent)
-        return ref_fail(c, "index %lld is outside an axis of %lld", (long long)index, (long long)extent);
+        return ref_fail(c, "index %lld is outside an axis of %lld", (long long)index,
+                        (long long)extent);
     *out = index < 0 ? index + extent : index;
     return true;
 }
@@ -23,7 +24,8 @@ bool ref_gather(ref_call *c) {
         return ref_fail(c, "the result's rank is too high");
     memcpy(dims, x->dims, (size_t)axis * sizeof *dims);
     memcpy(dims + axis, indices->dims, (size_t)indices->rank * sizeof *dims);
-    memcpy(dims + axis + indices->rank, x->dims + axis + 1, (size_t)(x->rank - axis - 1) * sizeof *dims);
+    memcpy(dims + axis + indices->rank, x->dims + axis + 1,
+           (size_t)(x->rank - axis - 1) * sizeof *dims);
     if (!ref_out(c, 0, rank, dims))
         return false;
     const size_t n = adze_tensor_count(&c->out[0]), n_indices = adze_tensor_count(indices);
@@ -76,7 +78,8 @@ static bool tuple_starts(ref_call *c, const adze_tensor *x, const adze_tensor *i
         return ref_fail(c, "%d batch axes do not fit", batch);
     const int64_t depth = indices->dims[indices->rank - 1];
     if (depth < 0 || batch + depth > x->rank)
-        return ref_fail(c, "index tuples of %lld do not fit x of rank %d", (long long)depth, x->rank);
+        return ref_fail(c, "index tuples of %lld do not fit x of rank %d", (long long)depth,
+                        x->rank);
     for (int d = 0; d < batch; d++)
         if (x->dims[d] != indices->dims[d])
             return ref_fail(c, "batch axis %d differs", d);
@@ -166,8 +169,11 @@ static bool scatter(ref_call *c, const int64_t *to, size_t n) {
         const double *u = ref_f64s(c, updates);
         for (size_t i = 0; i < n; i++) {
             double *e = &v[to[i]];
-            *e = kind == ADD ? *e + u[i] : kind == MUL ? *e * u[i]
-                 : isnan(*e) || isnan(u[i]) ? NAN : kind == MAX ? fmax(*e, u[i]) : fmin(*e, u[i]);
+            *e = kind == ADD                ? *e + u[i]
+                 : kind == MUL              ? *e * u[i]
+                 : isnan(*e) || isnan(u[i]) ? NAN
+                 : kind == MAX              ? fmax(*e, u[i])
+                                            : fmin(*e, u[i]);
         }
         ref_put_f64s(y, v);
         return true;
@@ -202,7 +208,8 @@ bool ref_scatter_elements(ref_call *c) {
 bool ref_scatter_nd(ref_call *c) {
     int64_t *starts;
     size_t n, slice;
-    if (!tuple_starts(c, c->in[0], c->in[1], 0, &starts, &n, &slice) || !ref_out_like(c, 0, c->in[0]))
+    if (!tuple_starts(c, c->in[0], c->in[1], 0, &starts, &n, &slice) ||
+        !ref_out_like(c, 0, c->in[0]))
         return false;
     int64_t *to = ref_alloc(c, n * slice, sizeof *to);
     for (size_t i = 0; i < n * slice; i++)
@@ -249,7 +256,8 @@ static int rank_order(const void *p, const void *q) {
     const ranked *a = p, *b = q;
     int order;
     if (a->real)
-        order = isnan(a->f) || isnan(b->f) ? !!isnan(a->f) - !!isnan(b->f) : (a->f > b->f) - (a->f < b->f);
+        order = isnan(a->f) || isnan(b->f) ? !!isnan(a->f) - !!isnan(b->f)
+                                           : (a->f > b->f) - (a->f < b->f);
     else if (a->u64)
         order = ((uint64_t)a->v > (uint64_t)b->v) - ((uint64_t)a->v < (uint64_t)b->v);
     else
@@ -282,7 +290,10 @@ bool ref_topk(ref_call *c) {
         for (size_t i = 0; i < n; i++)
             line[i] = (ranked){adze_tensor_get_f64(x, base + i * inner),
                                adze_tensor_get_i64(x, base + i * inner),
-                               (int64_t)i, x->dtype == ADZE_u64, ref_is_float(x), largest};
+                               (int64_t)i,
+                               x->dtype == ADZE_u64,
+                               ref_is_float(x),
+                               largest};
         qsort(line, n, sizeof *line, rank_order);
         for (size_t i = 0; i < k; i++) {
             const size_t to = l / inner * k * inner + l % inner + i * inner;

@@ -1,4 +1,5 @@
-/* What the rows share: one call, access to operands and results, ways to fail. Not for other folders.
+/* What the rows share: one call, access to operands and results, ways to fail. Not for other
+ * folders.
  *
  * A row is a function of one ref_call. It reads operands with ref_f64s / ref_i64s / ref_reals,
  * allocates each wanted result with ref_out (extents checked against the result's type) and stores
@@ -11,7 +12,8 @@
 #include "ir/weights.h"
 #include "reference/reference.h"
 
-/* Extents that dimension symbols have in this run, bound by the arguments and by what was computed. */
+/* Extents that dimension symbols have in this run, bound by the arguments and by what was computed.
+ */
 typedef struct ref_dims {
     const char *names[256];
     int64_t values[256];
@@ -30,6 +32,7 @@ typedef struct ref_call {
     adze_arena *arena, *scratch;
     ref_dims *dims;        /* NULL outside a run */
     adze_ref_state *state; /* NULL outside a run */
+    size_t limit;          /* most elements of a result; 0: none */
 } ref_call;
 
 /* One function per operation of ops.def; a row without one does not link. */
@@ -43,7 +46,8 @@ bool ref_concat(ref_call *c); /* tensor.concat */
 bool ref_fail(ref_call *c, const char *format, ...) ADZE_PRINTF(2, 3);
 bool ref_eval(ref_call *c);
 
-/* scalar.c: arith.* and tensor.* operations around control flow. False in *known: not one of these. */
+/* scalar.c: arith.* and tensor.* operations around control flow. False in *known: not one of these.
+ */
 bool ref_scalar(ref_call *c, bool *known);
 
 /* ---- attributes ---- */
@@ -53,6 +57,9 @@ bool ref_bool(ref_call *c, const char *name);
 const char *ref_str(ref_call *c, const char *name); /* never NULL */
 /* Fails unless there are exactly n numbers (n < 0: at most ADZE_MAX_RANK * 2). *got may be NULL. */
 bool ref_i64s_attr(ref_call *c, const char *name, int n, int64_t *out, int *got);
+/* The same for strides, pads, dilations, kernels: also fails beyond +-2^31, so that positions made
+ * of them cannot overflow. */
+bool ref_window_attr(ref_call *c, const char *name, int n, int64_t *out);
 bool ref_f64s_attr(ref_call *c, const char *name, int n, double *out, int *got);
 /* Index of the attribute's text in `names`, -1 after a diagnostic. */
 int ref_choice(ref_call *c, const char *attr, const char *const *names, int n);
@@ -70,8 +77,9 @@ bool ref_same_quant(const adze_quant *a, const adze_quant *b);
 /* Which of q's n parameters the element at flat index `i` of `t` uses. */
 size_t ref_channel(const adze_quant *q, const adze_tensor *t, size_t i);
 
-/* The extents of result i as its type says; bounded ones from the run's symbols, else from `inferred`
- * (same rank, may be NULL). Fails when a static extent and `inferred` disagree or one stays unknown. */
+/* The extents of result i as its type says; bounded ones from the run's symbols, else from
+ * `inferred` (same rank, may be NULL). Fails when a static extent and `inferred` disagree or one
+ * stays unknown. */
 bool ref_out_shape(ref_call *c, int i, const int64_t *inferred, adze_shape *shape);
 /* Allocates result i with that shape. `rank` and `inferred` (NULL: the type alone) are checked. */
 bool ref_out(ref_call *c, int i, int rank, const int64_t *inferred);
@@ -103,7 +111,8 @@ size_t ref_product(const int64_t *dims, int from, int to); /* of dims[from..to) 
 void ref_strides(int rank, const int64_t *dims, int64_t *strides);
 /* numpy broadcasting of n shapes; false (with a diagnostic) when they do not fit. */
 bool ref_broadcast(ref_call *c, const adze_tensor *const *t, int n, int *rank, int64_t *dims);
-/* For every element of the shape, the flat index in `t` broadcast to it; NULL when t has this shape. */
+/* For every element of the shape, the flat index in `t` broadcast to it; NULL when t has this
+ * shape. */
 size_t *ref_broadcast_map(ref_call *c, const adze_tensor *t, int rank, const int64_t *dims);
 static inline size_t ref_at(const size_t *map, size_t i) { return map ? map[i] : i; }
 /* The next index vector in row-major order; false after the last. */
@@ -112,8 +121,8 @@ bool ref_next(int rank, const int64_t *dims, int64_t *index);
 bool ref_axis(ref_call *c, int64_t axis, int rank, int *out);
 
 /* ---- movement (movement.c) ---- */
-/* Fills result 0 (already allocated) with operand x's elements: out[i] = x[map[i]]; map[i] < 0 leaves
- * zero (quantized: the zero point). Requantizes when the quantization differs. */
+/* Fills result 0 (already allocated) with operand x's elements: out[i] = x[map[i]]; map[i] < 0
+ * leaves zero (quantized: the zero point). Requantizes when the quantization differs. */
 bool ref_move(ref_call *c, int x, const int64_t *map);
 
 /* quant.c: quantized forms; each is called by the row when an operand or result is quantized */

@@ -126,7 +126,8 @@ bool ref_expand(ref_call *c) {
     bool known = shape.rank >= x->rank;
     for (int d = 0; d < shape.rank && known; d++) {
         const int axis = d - (shape.rank - x->rank);
-        dims[d] = shape.dims[d] < 0 && axis >= 0 && x->dims[axis] != 1 ? x->dims[axis] : shape.dims[d];
+        dims[d] =
+            shape.dims[d] < 0 && axis >= 0 && x->dims[axis] != 1 ? x->dims[axis] : shape.dims[d];
         known = dims[d] >= 0;
     }
     if (!ref_out(c, 0, shape.rank, known ? dims : NULL))
@@ -153,30 +154,36 @@ bool ref_slice(ref_call *c) {
         !ref_i64s_attr(c, "steps", x->rank, steps, NULL))
         return false;
     adze_shape shape;
-    if (!adze_value_shape(c->ctx, mlirOperationGetResult(c->op, 0), &shape) || shape.rank != x->rank)
+    if (!adze_value_shape(c->ctx, mlirOperationGetResult(c->op, 0), &shape) ||
+        shape.rank != x->rank)
         return ref_fail(c, "the result does not have the rank of x");
     /* A bounded extent that is not known yet takes all that is left, as an open-ended slice does.
      * A known one must stay within x. */
     int64_t dims[ADZE_MAX_RANK];
     for (int d = 0; d < x->rank; d++) {
-        if (steps[d] == 0)
-            return ref_fail(c, "a step of 0");
+        if (steps[d] == 0 || steps[d] == INT64_MIN)
+            return ref_fail(c, "a step of %lld", (long long)steps[d]);
         dims[d] = shape.dims[d];
         for (int k = 0; c->dims && dims[d] < 0 && shape.symbols[d] && k < c->dims->n; k++)
             if (!strcmp(c->dims->names[k], shape.symbols[d]))
                 dims[d] = c->dims->values[k];
         if (dims[d] < 0) {
-            const int64_t left = steps[d] > 0 ? x->dims[d] - starts[d] : starts[d] + 1;
-            const int64_t step = llabs(steps[d]);
-            dims[d] = left > 0 ? (left + step - 1) / step : 0;
+            const bool within = starts[d] >= 0 && starts[d] < x->dims[d];
+            const int64_t left = steps[d] > 0 ? x->dims[d] - 1 - starts[d] : starts[d];
+            dims[d] = within ? left / llabs(steps[d]) + 1 : 0;
         }
+        if (dims[d] > 1 && (steps[d] > x->dims[d] || steps[d] < -x->dims[d]))
+            return ref_fail(c, "axis %d reaches outside x", d);
     }
     if (!ref_out(c, 0, x->rank, dims))
         return false;
     ref_strides(x->rank, x->dims, strides);
     for (int d = 0; d < x->rank; d++) {
-        const int64_t last = starts[d] + (dims[d] - 1) * steps[d];
-        if (dims[d] > 0 && (starts[d] < 0 || starts[d] >= x->dims[d] || last < 0 || last >= x->dims[d]))
+        if (dims[d] == 0)
+            continue;
+        const bool within = starts[d] >= 0 && starts[d] < x->dims[d];
+        const int64_t last = within ? starts[d] + (dims[d] - 1) * steps[d] : -1;
+        if (last < 0 || last >= x->dims[d])
             return ref_fail(c, "axis %d reaches outside x", d);
     }
     int64_t *map = new_map(c);
@@ -213,7 +220,7 @@ bool ref_pad(ref_call *c) {
     int64_t pads[ADZE_MAX_RANK * 2], dims[ADZE_MAX_RANK], strides[ADZE_MAX_RANK];
     int64_t index[ADZE_MAX_RANK] = {0};
     const int mode = ref_choice(c, "mode", modes, 4);
-    if (mode < 0 || !ref_i64s_attr(c, "pads", 2 * x->rank, pads, NULL))
+    if (mode < 0 || !ref_window_attr(c, "pads", 2 * x->rank, pads))
         return false;
     for (int d = 0; d < x->rank; d++) {
         dims[d] = x->dims[d] + pads[d] + pads[d + x->rank];
@@ -231,7 +238,8 @@ bool ref_pad(ref_call *c) {
         for (int d = 0; d < x->rank && at >= 0; d++) {
             const int64_t crop = pads[d] < 0 ? -pads[d] : 0;
             const int64_t crop_end = pads[d + x->rank] < 0 ? -pads[d + x->rank] : 0;
-            const int64_t from = pad_source(mode, index[d] - pads[d] - crop, x->dims[d] - crop - crop_end);
+            const int64_t from =
+                pad_source(mode, index[d] - pads[d] - crop, x->dims[d] - crop - crop_end);
             at = from < 0 ? -1 : at + (from + crop) * strides[d];
         }
         map[i] = at;
@@ -314,9 +322,10 @@ bool ref_concat(ref_call *c) {
         const size_t own = (size_t)c->in[k]->dims[axis];
         for (size_t i = 0; i < n; i++) {
             const size_t at = i / inner % extent;
-            map[i] = at < before || at >= before + own
-                         ? -1
-                         : (int64_t)((i / (inner * extent) * own + at - before) * inner + i % inner);
+            map[i] =
+                at < before || at >= before + own
+                    ? -1
+                    : (int64_t)((i / (inner * extent) * own + at - before) * inner + i % inner);
         }
         if (!ref_move(c, k, map))
             return false;

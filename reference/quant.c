@@ -8,8 +8,8 @@
 /* The int32 accumulator: exact below 2^31, wraps like the machine's beyond. */
 static int64_t accumulator(double sum) { return (int32_t)(uint32_t)(uint64_t)(int64_t)sum; }
 
-/* Bias of a contraction in accumulator units, one per channel: an i32 (plain, or quantized with zero
- * point 0: its integers) as it is; a float one round_half_even(bias / (sx * sw)). */
+/* Bias of a contraction in accumulator units, one per channel: an i32 (plain, or quantized with
+ * zero point 0: its integers) as it is; a float one round_half_even(bias / (sx * sw)). */
 static bool integer_bias(ref_call *c, const adze_tensor *bias, const adze_quant *qx,
                          const adze_quant *qw, double *out) {
     const size_t n = adze_tensor_count(bias);
@@ -43,7 +43,8 @@ bool ref_store_accumulators(ref_call *c, const double *acc, const size_t *channe
         if (channel[i] >= channels)
             channels = channel[i] + 1;
     if (bias && adze_tensor_count(bias) < channels)
-        return ref_fail(c, "bias has %zu elements for %zu channels", adze_tensor_count(bias), channels);
+        return ref_fail(c, "bias has %zu elements for %zu channels", adze_tensor_count(bias),
+                        channels);
     if (!(quant_x && quant_w) && !quant_y) { /* real numbers, or plain integers */
         const double *b = bias ? ref_f64s(c, bias) : NULL;
         const bool integer = !ref_is_float(y);
@@ -92,9 +93,9 @@ bool ref_store_accumulators(ref_call *c, const double *acc, const size_t *channe
     return true;
 }
 
-/* add, sub: y = sat(zy + round_half_even(((a - za) * ma +- (b - zb) * mb) / 2^s)), one shift for both
- * mul:      y = sat(zy + round_half_even((a - za) * (b - zb) * m / 2^s)), m / 2^s = sa * sb / sy
- * Everything else (a float operand or result, more than 16 bits, per-axis scales): in double. */
+/* add, sub: y = sat(zy + round_half_even(((a - za) * ma +- (b - zb) * mb) / 2^s)), one shift for
+ * both mul:      y = sat(zy + round_half_even((a - za) * (b - zb) * m / 2^s)), m / 2^s = sa * sb /
+ * sy Everything else (a float operand or result, more than 16 bits, per-axis scales): in double. */
 bool ref_quantized_binary(ref_call *c, const char *kind) {
     const adze_tensor *y = &c->out[0];
     const size_t n = adze_tensor_count(y);
@@ -135,7 +136,8 @@ bool ref_quantized_binary(ref_call *c, const char *kind) {
 }
 
 /* Average pools, reduce mean (count elements) and reduce sum (count 1):
- * y = sat(zy + round_half_even(sum * m / 2^s)), m / 2^s = sx / (sy * count): one multiplier a count. */
+ * y = sat(zy + round_half_even(sum * m / 2^s)), m / 2^s = sx / (sy * count): one multiplier a
+ * count. */
 bool ref_quantized_mean(ref_call *c, const double *sums, const int64_t *counts) {
     adze_tensor *y = &c->out[0];
     adze_quant qx, qy;
@@ -156,8 +158,8 @@ bool ref_quantized_mean(ref_call *c, const double *sums, const int64_t *counts) 
         int32_t m = 0, s = 0;
         if (counts[i])
             adze_requant_scale(qx.scale[0] / (qy.scale[k] * (double)counts[i]), &m, &s);
-        adze_tensor_set_i64(y, i, adze_requantize_ref(accumulator(sums[i]), m, s, qy.zero_point[k],
-                                                      low, high));
+        adze_tensor_set_i64(
+            y, i, adze_requantize_ref(accumulator(sums[i]), m, s, qy.zero_point[k], low, high));
     }
     return true;
 }
@@ -170,7 +172,8 @@ bool ref_quantized_softmax(ref_call *c, int axis) {
     adze_quant qx, qy;
     if (!ref_quant_in(c, 0, &qx) || !ref_quant_out(c, 0, &qy) || qx.n != 1 || qy.n != 1 ||
         adze_dtype_get(qx.storage)->bits > 8)
-        return ref_fail(c, "the integer form takes and gives values of eight bits, quantized per tensor");
+        return ref_fail(
+            c, "the integer form takes and gives values of eight bits, quantized per tensor");
     int32_t table[256];
     adze_softmax_table(qx.scale[0], table);
     int64_t low, high;
@@ -195,14 +198,15 @@ bool ref_quantized_softmax(ref_call *c, int axis) {
     return true;
 }
 
-/* The same with its numbers given: what the passes make of softmax. The results are plain integers or
- * the storage of a quantized type. */
+/* The same with its numbers given: what the passes make of softmax. The results are plain integers
+ * or the storage of a quantized type. */
 bool ref_softmax_codes(ref_call *c) {
     const adze_tensor *x = c->in[0], *table = c->in[1];
     int axis;
     if (!ref_axis(c, ref_i64(c, "axis"), x->rank, &axis) || !ref_out_like(c, 0, x))
         return false;
-    const int64_t m = ref_i64(c, "multiplier"), s = ref_i64(c, "shift"), zero = ref_i64(c, "zero_point");
+    const int64_t m = ref_i64(c, "multiplier"), s = ref_i64(c, "shift"),
+                  zero = ref_i64(c, "zero_point");
     const int64_t low = ref_i64(c, "low"), high = ref_i64(c, "high");
     if (adze_tensor_count(table) != 256 || s < 0 || s > 62)
         return ref_fail(c, "needs a table of 256 and a shift of 0 to 62");

@@ -5,8 +5,8 @@
 #include <string.h>
 
 enum { SUM, MEAN, MAX, MIN, PROD, L1, L2, LOG_SUM, LOG_SUM_EXP, SUM_SQUARE };
-static const char *const reduce_kinds[] = {"sum", "mean",    "max",         "min",       "prod",
-                                           "l1",  "l2",      "log_sum",     "log_sum_exp", "sum_square"};
+static const char *const reduce_kinds[] = {"sum", "mean", "max",     "min",         "prod",
+                                           "l1",  "l2",   "log_sum", "log_sum_exp", "sum_square"};
 
 /* For every element of x the element of the result it goes into, and the result's allocation. */
 static bool reduce_map(ref_call *c, size_t **map_out) {
@@ -141,12 +141,22 @@ bool ref_reduce(ref_call *c) {
     for (size_t i = 0; i < n; i++) {
         double *sum = &out[map[i]];
         switch (kind) {
-        case PROD: *sum *= v[i]; break;
-        case L1: *sum += fabs(v[i]); break;
+        case PROD:
+            *sum *= v[i];
+            break;
+        case L1:
+            *sum += fabs(v[i]);
+            break;
         case L2:
-        case SUM_SQUARE: *sum += v[i] * v[i]; break;
-        case LOG_SUM_EXP: *sum += isinf(most[map[i]]) ? exp(v[i]) : exp(v[i] - most[map[i]]); break;
-        default: *sum += v[i]; break;
+        case SUM_SQUARE:
+            *sum += v[i] * v[i];
+            break;
+        case LOG_SUM_EXP:
+            *sum += isinf(most[map[i]]) ? exp(v[i]) : exp(v[i] - most[map[i]]);
+            break;
+        default:
+            *sum += v[i];
+            break;
         }
     }
     if (integer) {
@@ -188,7 +198,8 @@ bool ref_arg_reduce(ref_call *c) {
     const int64_t n = x->dims[axis];
     if (!n && adze_tensor_count(&c->out[0]))
         return ref_fail(c, "axis %d is empty", axis);
-    const bool last = ref_bool(c, "select_last"), real = ref_is_float(x), u64 = x->dtype == ADZE_u64;
+    const bool last = ref_bool(c, "select_last"), real = ref_is_float(x),
+               u64 = x->dtype == ADZE_u64;
     const double *f = ref_f64s(c, x);
     const int64_t *v = ref_i64s(c, x);
     const size_t inner = ref_product(x->dims, axis + 1, x->rank);
@@ -197,9 +208,10 @@ bool ref_arg_reduce(ref_call *c) {
         int64_t best = 0;
         for (int64_t i = 1; i < n; i++) {
             const size_t a = base + (size_t)i * inner, b = base + (size_t)best * inner;
-            const int order = real  ? (f[a] > f[b]) - (f[a] < f[b])
-                              : u64 ? ((uint64_t)v[a] > (uint64_t)v[b]) - ((uint64_t)v[a] < (uint64_t)v[b])
-                                    : (v[a] > v[b]) - (v[a] < v[b]);
+            const int order =
+                real  ? (f[a] > f[b]) - (f[a] < f[b])
+                : u64 ? ((uint64_t)v[a] > (uint64_t)v[b]) - ((uint64_t)v[a] < (uint64_t)v[b])
+                      : (v[a] > v[b]) - (v[a] < v[b]);
             if ((kind == 0 ? order : -order) > 0 || (last && real ? f[a] == f[b] : last && !order))
                 best = i;
         }

@@ -11,8 +11,9 @@ enum { NEAREST, LINEAR, CUBIC };
 static const char *const modes[] = {"nearest", "linear", "cubic"};
 
 enum { HALF_PIXEL, HALF_SYMMETRIC, PYTORCH_HALF, ALIGN_CORNERS, ASYMMETRIC, CROP };
-static const char *const coordinates[] = {"half_pixel",    "half_pixel_symmetric", "pytorch_half_pixel",
-                                          "align_corners", "asymmetric",           "tf_crop_and_resize"};
+static const char *const coordinates[] = {"half_pixel",         "half_pixel_symmetric",
+                                          "pytorch_half_pixel", "align_corners",
+                                          "asymmetric",         "tf_crop_and_resize"};
 
 enum { ROUND_PREFER_FLOOR, ROUND_PREFER_CEIL, FLOOR, CEIL };
 static const char *const nearests[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
@@ -40,22 +41,30 @@ static double original(const resize_axis *a, int64_t o) {
         const double adjust = (double)a->out / length, centre = in / 2;
         return centre * (1 - adjust) + (x + 0.5) / a->scale - 0.5;
     }
-    case PYTORCH_HALF: return length > 1 ? (x + 0.5) / a->scale - 0.5 : 0;
-    case ALIGN_CORNERS: return length == 1 ? 0 : x * (in - 1) / (length - 1);
-    case ASYMMETRIC: return x / a->scale;
+    case PYTORCH_HALF:
+        return length > 1 ? (x + 0.5) / a->scale - 0.5 : 0;
+    case ALIGN_CORNERS:
+        return length == 1 ? 0 : x * (in - 1) / (length - 1);
+    case ASYMMETRIC:
+        return x / a->scale;
     case CROP:
         return length > 1 ? a->start * (in - 1) + x * (a->end - a->start) * (in - 1) / (length - 1)
                           : 0.5 * (a->start + a->end) * (in - 1);
-    default: return (x + 0.5) / a->scale - 0.5;
+    default:
+        return (x + 0.5) / a->scale - 0.5;
     }
 }
 
 static int64_t nearest_of(int rule, double x) {
     switch (rule) {
-    case ROUND_PREFER_CEIL: return (int64_t)floor(x + 0.5);
-    case FLOOR: return (int64_t)floor(x);
-    case CEIL: return (int64_t)ceil(x);
-    default: return (int64_t)ceil(x - 0.5);
+    case ROUND_PREFER_CEIL:
+        return (int64_t)floor(x + 0.5);
+    case FLOOR:
+        return (int64_t)floor(x);
+    case CEIL:
+        return (int64_t)ceil(x);
+    default:
+        return (int64_t)ceil(x - 0.5);
     }
 }
 
@@ -109,8 +118,9 @@ static double *resize_one(ref_call *c, const resize_axis *a, const double *x, si
             for (size_t i = 0; i < inner; i++) {
                 double sum = 0;
                 for (int k = 0; k < n; k++)
-                    sum += w[k] *
-                           x[(b * (size_t)a->in + (size_t)clamp_index(first + k, a->in)) * inner + i];
+                    sum +=
+                        w[k] *
+                        x[(b * (size_t)a->in + (size_t)clamp_index(first + k, a->in)) * inner + i];
                 y[(b * (size_t)a->out + (size_t)o) * inner + i] = cropped ? outside : sum;
             }
     }
@@ -142,10 +152,15 @@ bool ref_resize(ref_call *c) {
     int64_t shape[ADZE_MAX_RANK];
     memcpy(shape, x->dims, sizeof shape);
     for (int d = 0; d < x->rank; d++) {
-        if (!(scales[d] > 0))
+        if (!(scales[d] >= 1e-7 && scales[d] <= 1e7))
             return ref_fail(c, "a scale of %g", scales[d]);
-        resize_axis a = {.in = x->dims[d], .out = y->dims[d], .scale = scales[d], .end = 1, .mode = mode,
-                         .coordinates = coordinate, .nearest = nearest,
+        resize_axis a = {.in = x->dims[d],
+                         .out = y->dims[d],
+                         .scale = scales[d],
+                         .end = 1,
+                         .mode = mode,
+                         .coordinates = coordinate,
+                         .nearest = nearest,
                          .coefficient = ref_f64(c, "cubic_coeff"),
                          .exclude_outside = ref_bool(c, "exclude_outside"),
                          .antialias = ref_bool(c, "antialias")};
@@ -186,7 +201,8 @@ static int64_t pad_position(int64_t p, int64_t n, int padding, bool align) {
         return -1;
     if (padding == BORDER)
         return p < 0 ? 0 : n - 1;
-    const double r = align ? reflect((double)p, 0, (double)n - 1) : reflect((double)p, -0.5, (double)n - 0.5);
+    const double r =
+        align ? reflect((double)p, 0, (double)n - 1) : reflect((double)p, -0.5, (double)n - 0.5);
     return clamp_index((int64_t)rint(r), n);
 }
 
@@ -246,7 +262,8 @@ bool ref_grid_sample(ref_call *c) {
                     int64_t at = 0;
                     double weight = 1;
                     for (int d = 0; d < n && at >= 0; d++) {
-                        const int64_t q = pad_position(first[d] + tap[d], x->dims[2 + d], padding, align);
+                        const int64_t q =
+                            pad_position(first[d] + tap[d], x->dims[2 + d], padding, align);
                         at = q < 0 ? -1 : at * x->dims[2 + d] + q;
                         weight *= w[d][tap[d]];
                     }

@@ -7,20 +7,22 @@
 
 /* ---- activations ---- */
 
+/* clang-format off */
 #define F(name, expr)                                                                              \
     static double a_##name(double x, double a, double b) { return (void)a, (void)b, (expr); }
 F(relu, x > 0 ? x : 0)
 F(tanh, tanh(x))
 F(sigmoid, 1 / (1 + exp(-x)))
-F(affine, a *x + b)
+F(affine, a * x + b)
 F(leaky_relu, x < 0 ? a * x : x)
 F(thresholded_relu, x >= a ? x : 0)
-F(scaled_tanh, a *tanh(b *x))
-F(hard_sigmoid, fmin(1, fmax(0, a *x + b)))
+F(scaled_tanh, a * tanh(b * x))
+F(hard_sigmoid, fmin(1, fmax(0, a * x + b)))
 F(elu, x < 0 ? a * expm1(x) : x)
 F(softsign, x / (1 + fabs(x)))
 F(softplus, x > 0 ? x + log1p(exp(-x)) : log1p(exp(x)))
 #undef F
+/* clang-format on */
 
 typedef double activation_f(double x, double a, double b);
 
@@ -59,15 +61,16 @@ static bool same_word(const char *a, const char *b) {
     return *a == *b;
 }
 
-/* alpha and beta: one number per activation when the list is that long, else one for each activation
- * that takes it, in order; defaults after the end. */
+/* alpha and beta: one number per activation when the list is that long, else one for each
+ * activation that takes it, in order; defaults after the end. */
 static bool read_activations(ref_call *c, int n, activation *out) {
     const char *names[8] = {0};
     double alpha[2 * ADZE_MAX_RANK], beta[2 * ADZE_MAX_RANK];
     int n_alpha, n_beta, next_alpha = 0, next_beta = 0;
     if (adze_get_strs(c->ctx, c->op, "activations", 8, names) != n)
         return ref_fail(c, "needs %d activations", n);
-    if (!ref_f64s_attr(c, "alpha", -1, alpha, &n_alpha) || !ref_f64s_attr(c, "beta", -1, beta, &n_beta))
+    if (!ref_f64s_attr(c, "alpha", -1, alpha, &n_alpha) ||
+        !ref_f64s_attr(c, "beta", -1, beta, &n_beta))
         return false;
     for (int i = 0; i < n; i++) {
         size_t k = 0;
@@ -204,8 +207,9 @@ static bool run(ref_call *c, const recurrence *s, step_f *step) {
                 const size_t t = backwards ? length - 1 - i : i;
                 step(c, s, d, s->x + (t * s->batch + n) * s->input, h, cell, scratch);
                 for (size_t k = 0; ref_wanted(c, 0) && k < H; k++)
-                    adze_tensor_set_f64(
-                        &c->out[0], ((t * (size_t)s->n_directions + d) * s->batch + n) * H + k, h[k]);
+                    adze_tensor_set_f64(&c->out[0],
+                                        ((t * (size_t)s->n_directions + d) * s->batch + n) * H + k,
+                                        h[k]);
             }
             for (size_t k = 0; k < H; k++) {
                 if (ref_wanted(c, 1))
@@ -222,8 +226,8 @@ static void rnn_step(ref_call *c, const recurrence *s, size_t d, const double *x
                      double *cell, double *scratch) {
     (void)c, (void)cell;
     for (size_t k = 0; k < s->hidden; k++)
-        scratch[k] = act(&s->activations[d],
-                         clipped(s, input_part(s, d, k, x) + hidden_part(s, d, k, h)));
+        scratch[k] =
+            act(&s->activations[d], clipped(s, input_part(s, d, k, x) + hidden_part(s, d, k, h)));
     memcpy(h, scratch, s->hidden * sizeof *h);
 }
 
@@ -246,7 +250,8 @@ static void gru_step(ref_call *c, const recurrence *s, size_t d, const double *x
         gated[k] = r[k] * h[k];
     for (size_t k = 0; k < H; k++) {
         const size_t row = 2 * H + k;
-        const double recurrent = before ? r[k] * hidden_part(s, d, row, h) : hidden_part(s, d, row, gated);
+        const double recurrent =
+            before ? r[k] * hidden_part(s, d, row, h) : hidden_part(s, d, row, gated);
         n[k] = act(g, clipped(s, input_part(s, d, row, x) + recurrent));
     }
     for (size_t k = 0; k < H; k++)
@@ -258,7 +263,8 @@ bool ref_gru(ref_call *c) {
     return read_recurrence(c, 3, 2, &s) && run(c, &s, gru_step);
 }
 
-/* i, f = f(.. + P c); c' = f c + i g(..); o = f(.. + P c'); h = o h(c').  Rows iofc, peepholes iof. */
+/* i, f = f(.. + P c); c' = f c + i g(..); o = f(.. + P c'); h = o h(c').  Rows iofc, peepholes iof.
+ */
 static void lstm_step(ref_call *c, const recurrence *s, size_t d, const double *x, double *h,
                       double *cell, double *scratch) {
     const size_t H = s->hidden;

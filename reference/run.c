@@ -25,8 +25,8 @@ typedef struct slot {
     holder *held;
 } slot;
 
-/* dead[ends[i-1] .. ends[i]) are the values of the block that nothing needs after operation i; those
- * before ends[0] are unused arguments. */
+/* dead[ends[i-1] .. ends[i]) are the values of the block that nothing needs after operation i;
+ * those before ends[0] are unused arguments. */
 typedef struct plan {
     const void *block;
     const void **dead;
@@ -142,13 +142,15 @@ static bool bind_dims(run_state *r, MlirValue value, const adze_tensor *t, const
             (t->dims[d] < adze_get_i64(dim, "lo") || t->dims[d] > adze_get_i64(dim, "hi")))
             return adze_error(&r->ctx->diags, node, "dimension '%s' is %lld, outside %lld to %lld",
                               shape.symbols[d], (long long)t->dims[d],
-                              (long long)adze_get_i64(dim, "lo"), (long long)adze_get_i64(dim, "hi"));
+                              (long long)adze_get_i64(dim, "lo"),
+                              (long long)adze_get_i64(dim, "hi"));
         int k = 0;
         while (k < r->dims.n && strcmp(r->dims.names[k], shape.symbols[d]))
             k++;
         if (k < r->n_input_dims && r->dims.values[k] != t->dims[d])
-            return adze_error(&r->ctx->diags, node, "dimension '%s' is %lld here and %lld in an input",
-                              shape.symbols[d], (long long)t->dims[d], (long long)r->dims.values[k]);
+            return adze_error(&r->ctx->diags, node,
+                              "dimension '%s' is %lld here and %lld in an input", shape.symbols[d],
+                              (long long)t->dims[d], (long long)r->dims.values[k]);
         if (k == (int)ADZE_COUNT(r->dims.names))
             return adze_error(&r->ctx->diags, node, "more than %d dimension symbols", k);
         r->dims.names[k] = shape.symbols[d];
@@ -199,9 +201,11 @@ static const plan *plan_of(run_state *r, MlirBlock block) {
          op = mlirOperationGetNextInBlock(op))
         ops[n++] = op;
     for (int at = -1; at < n; at++) {
-        const intptr_t count = at < 0 ? mlirBlockGetNumArguments(block) : mlirOperationGetNumResults(ops[at]);
+        const intptr_t count =
+            at < 0 ? mlirBlockGetNumArguments(block) : mlirOperationGetNumResults(ops[at]);
         for (intptr_t i = 0; i < count; i++) {
-            MlirValue v = at < 0 ? mlirBlockGetArgument(block, i) : mlirOperationGetResult(ops[at], i);
+            MlirValue v =
+                at < 0 ? mlirBlockGetArgument(block, i) : mlirOperationGetResult(ops[at], i);
             ends[k] = (ending){v.ptr, at < 0 ? 0 : at};
             for (MlirOpOperand use = mlirValueGetFirstUse(v); !mlirOpOperandIsNull(use);
                  use = mlirOpOperandGetNextUse(use)) {
@@ -353,8 +357,15 @@ static bool run_plain(run_state *r, MlirOperation op) {
         values[i] = s->t; /* a copy: binding results may move the table */
         in[i] = s->bound && s->t.dtype != ADZE_NO_DTYPE ? &values[i] : NULL;
     }
-    ref_call call = {.ctx = r->ctx, .module = r->module, .op = op, .in = in, .out = out,
-                     .arena = h->arena, .scratch = scratch, .dims = &r->dims, .state = r->state};
+    ref_call call = {.ctx = r->ctx,
+                     .module = r->module,
+                     .op = op,
+                     .in = in,
+                     .out = out,
+                     .arena = h->arena,
+                     .scratch = scratch,
+                     .dims = &r->dims,
+                     .state = r->state};
     bool ok = ref_eval(&call);
     for (intptr_t i = 0; ok && i < n_out; i++) {
         MlirValue value = mlirOperationGetResult(op, i);
@@ -429,13 +440,15 @@ static bool bind_inputs(run_state *r, MlirBlock block, const adze_tensor *inputs
         adze_shape shape;
         if (!adze_value_shape(r->ctx, value, &shape) || shape.dtype != inputs[i].dtype ||
             shape.rank != inputs[i].rank)
-            return adze_error(&r->ctx->diags, NULL, "input %d is %s of rank %d, the entry takes %s of rank %d",
-                              i, adze_dtype_get(inputs[i].dtype)->name, inputs[i].rank,
+            return adze_error(&r->ctx->diags, NULL,
+                              "input %d is %s of rank %d, the entry takes %s of rank %d", i,
+                              adze_dtype_get(inputs[i].dtype)->name, inputs[i].rank,
                               adze_dtype_get(shape.dtype)->name, shape.rank);
         for (int d = 0; d < shape.rank; d++)
             if (shape.dims[d] >= 0 && shape.dims[d] != inputs[i].dims[d])
-                return adze_error(&r->ctx->diags, NULL, "input %d: axis %d is %lld, the entry takes %lld",
-                                  i, d, (long long)inputs[i].dims[d], (long long)shape.dims[d]);
+                return adze_error(&r->ctx->diags, NULL,
+                                  "input %d: axis %d is %lld, the entry takes %lld", i, d,
+                                  (long long)inputs[i].dims[d], (long long)shape.dims[d]);
         char where[32];
         snprintf(where, sizeof where, "input %d", i);
         if (!bind_dims(r, value, &inputs[i], adze_arena_strdup(r->ctx->arena, where)))
@@ -458,7 +471,11 @@ bool adze_ref_step(adze_context *ctx, MlirModule module, const char *entry, adze
     adze_ref_state *own = state ? NULL : adze_ref_state_new(ctx, module);
     if (!state && !own)
         return false;
-    run_state r = {.ctx = ctx, .module = module, .arena = adze_arena_new(), .trace = trace, .user = user,
+    run_state r = {.ctx = ctx,
+                   .module = module,
+                   .arena = adze_arena_new(),
+                   .trace = trace,
+                   .user = user,
                    .state = state ? state : own};
     slot *out = new_slots(&r, n_outputs);
     bool ok = bind_inputs(&r, block, inputs, n_inputs) && run_block(&r, block, n_outputs, out);

@@ -27,7 +27,8 @@ static bool constant(ref_call *c) {
     if (mlirAttributeIsAInteger(value)) {
         MlirType type = mlirAttributeGetType(value);
         const bool bit = mlirTypeIsAInteger(type) && mlirIntegerTypeGetWidth(type) == 1;
-        adze_tensor_set_i64(y, 0, bit ? mlirBoolAttrGetValue(value) : mlirIntegerAttrGetValueInt(value));
+        adze_tensor_set_i64(y, 0,
+                            bit ? mlirBoolAttrGetValue(value) : mlirIntegerAttrGetValueInt(value));
         return true;
     }
     if (mlirAttributeIsAFloat(value)) {
@@ -72,7 +73,8 @@ static bool max_signed(ref_call *c) { return store(c, X > Y ? X : Y); }
 static bool compare(ref_call *c) {
     const int64_t x = X, y = Y;
     const uint64_t ux = unsigned_of(c->in[0]), uy = unsigned_of(c->in[1]);
-    const bool results[] = {x == y, x != y, x < y, x <= y, x > y, x >= y, ux < uy, ux <= uy, ux > uy, ux >= uy};
+    const bool results[] = {x == y,  x != y, x<y, x <= y, x> y, x >= y, ux<uy, ux <= uy, ux> uy,
+                            ux >= uy};
     const int64_t predicate = ref_i64(c, "predicate");
     if (predicate < 0 || predicate >= (int64_t)ADZE_COUNT(results))
         return ref_fail(c, "unknown predicate %lld", (long long)predicate);
@@ -121,7 +123,8 @@ static bool from_elements(ref_call *c) {
     if (!splat && n != (size_t)c->n_in)
         return ref_fail(c, "%d elements for a tensor of %zu", c->n_in, n);
     for (size_t i = 0; i < n; i++)
-        memcpy((uint8_t *)adze_tensor_data(&c->out[0]) + i * bytes, c->in[splat ? 0 : i]->data, bytes);
+        memcpy((uint8_t *)adze_tensor_data(&c->out[0]) + i * bytes, c->in[splat ? 0 : i]->data,
+               bytes);
     return true;
 }
 
@@ -146,7 +149,8 @@ static bool empty(ref_call *c) {
 
 /* Offsets, sizes and strides of a slice operation: static numbers, with operands from `first` on in
  * the places that MLIR marks dynamic. Fails where the slice leaves `t`. */
-static bool read_slice(ref_call *c, int first, const adze_tensor *t, int64_t part[3][ADZE_MAX_RANK]) {
+static bool read_slice(ref_call *c, int first, const adze_tensor *t,
+                       int64_t part[3][ADZE_MAX_RANK]) {
     static const char *const names[] = {"static_offsets", "static_sizes", "static_strides"};
     for (int k = 0; k < 3; k++) {
         int64_t numbers[2 * ADZE_MAX_RANK];
@@ -221,18 +225,30 @@ static const struct {
     int min_operands;
     ref_row *row;
 } rows[] = {
-    {"arith.constant", 0, constant},       {"arith.index_cast", 1, sign_cast},
-    {"arith.index_castui", 1, zero_cast},  {"arith.extsi", 1, sign_cast},
-    {"arith.extui", 1, zero_cast},         {"arith.trunci", 1, truncate},
-    {"arith.addi", 2, add},                {"arith.subi", 2, sub},
-    {"arith.muli", 2, mul},                {"arith.andi", 2, and_bits},
-    {"arith.ori", 2, or_bits},             {"arith.xori", 2, xor_bits},
-    {"arith.minsi", 2, min_signed},        {"arith.maxsi", 2, max_signed},
-    {"arith.cmpi", 2, compare},            {"arith.select", 3, choose},
-    {"tensor.extract", 1, extract},        {"tensor.from_elements", 0, from_elements},
-    {"tensor.splat", 1, from_elements},    {"tensor.dim", 2, extent},
-    {"tensor.cast", 1, same},              {"tensor.empty", 0, empty},
-    {"tensor.extract_slice", 1, extract_slice}, {"tensor.insert_slice", 2, insert_slice},
+    {"arith.constant", 0, constant},
+    {"arith.index_cast", 1, sign_cast},
+    {"arith.index_castui", 1, zero_cast},
+    {"arith.extsi", 1, sign_cast},
+    {"arith.extui", 1, zero_cast},
+    {"arith.trunci", 1, truncate},
+    {"arith.addi", 2, add},
+    {"arith.subi", 2, sub},
+    {"arith.muli", 2, mul},
+    {"arith.andi", 2, and_bits},
+    {"arith.ori", 2, or_bits},
+    {"arith.xori", 2, xor_bits},
+    {"arith.minsi", 2, min_signed},
+    {"arith.maxsi", 2, max_signed},
+    {"arith.cmpi", 2, compare},
+    {"arith.select", 3, choose},
+    {"tensor.extract", 1, extract},
+    {"tensor.from_elements", 0, from_elements},
+    {"tensor.splat", 1, from_elements},
+    {"tensor.dim", 2, extent},
+    {"tensor.cast", 1, same},
+    {"tensor.empty", 0, empty},
+    {"tensor.extract_slice", 1, extract_slice},
+    {"tensor.insert_slice", 2, insert_slice},
     {"builtin.unrealized_conversion_cast", 1, same},
 };
 

@@ -11,7 +11,8 @@ static void transform(const double (*x)[2], size_t x_stride, size_t n_in, double
     for (size_t k = 0; k < bins; k++) {
         double re = 0, im = 0;
         for (size_t n = 0; n < n_in; n++) {
-            const double turn = 2 * 3.14159265358979323846 * (double)(k * n % length) / (double)length;
+            const double turn =
+                2 * 3.14159265358979323846 * (double)(k * n % length) / (double)length;
             const double wr = cos(turn), wi = inverse ? sin(turn) : -sin(turn);
             const double *v = x[n * x_stride];
             re += v[0] * wr - v[1] * wi;
@@ -39,8 +40,8 @@ static bool check_parts(ref_call *c, const adze_tensor *t, const char *what) {
     return parts == 1 || parts == 2 || ref_fail(c, "the last axis of %s is not 1 or 2", what);
 }
 
-/* The length is x's extent. Onesided keeps length / 2 + 1 bins; onesided and inverse reads those of a
- * real signal of the result's extent. */
+/* The length is x's extent. Onesided keeps length / 2 + 1 bins; onesided and inverse reads those of
+ * a real signal of the result's extent. */
 bool ref_dft(ref_call *c) {
     const adze_tensor *x = c->in[0];
     int axis;
@@ -52,10 +53,10 @@ bool ref_dft(ref_call *c) {
         return ref_fail(c, "the result does not have the rank of x");
     int64_t dims[ADZE_MAX_RANK];
     memcpy(dims, x->dims, sizeof dims);
-    dims[axis] = onesided && !inverse           ? x->dims[axis] / 2 + 1
+    dims[axis] = onesided && !inverse              ? x->dims[axis] / 2 + 1
                  : onesided && type.dims[axis] < 0 ? 2 * (x->dims[axis] - 1)
-                 : onesided                     ? type.dims[axis]
-                                                : x->dims[axis];
+                 : onesided                        ? type.dims[axis]
+                                                   : x->dims[axis];
     dims[x->rank - 1] = onesided && inverse ? 1 : 2;
     if (!ref_out(c, 0, x->rank, dims))
         return false;
@@ -89,7 +90,8 @@ bool ref_dft(ref_call *c) {
     return true;
 }
 
-/* x [B, L, 1|2] -> y [B, frames, bins, 2]. The frame is as long as the window, or as the bins say. */
+/* x [B, L, 1|2] -> y [B, frames, bins, 2]. The frame is as long as the window, or as the bins say.
+ */
 bool ref_stft(ref_call *c) {
     const adze_tensor *x = c->in[0], *window = ref_has(c, 1) ? c->in[1] : NULL;
     const int64_t step = ref_i64(c, "frame_step");
@@ -120,8 +122,8 @@ bool ref_stft(ref_call *c) {
             for (int64_t i = 0; i < length; i++)
                 for (int part = 0; part < 2; part++)
                     frame[i][part] = in[b * x->dims[1] + f * step + i][part] * (w ? w[i] : 1);
-            transform((const double(*)[2])frame, 1, (size_t)length, out + (b * dims[1] + f) * dims[2], 1,
-                      (size_t)dims[2], (size_t)length, false);
+            transform((const double(*)[2])frame, 1, (size_t)length,
+                      out + (b * dims[1] + f) * dims[2], 1, (size_t)dims[2], (size_t)length, false);
         }
     ref_put_f64s(&c->out[0], &out[0][0]);
     return true;

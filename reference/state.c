@@ -47,7 +47,8 @@ static bool reset(adze_ref_state *state, kept *k) {
     if (initial && *initial) {
         MlirOperation weight = adze_symbol(state->module, "adze.weight", initial);
         if (mlirOperationIsNull(weight))
-            return adze_error(&state->ctx->diags, k->name, "state: there is no weight '%s'", initial);
+            return adze_error(&state->ctx->diags, k->name, "state: there is no weight '%s'",
+                              initial);
         if (!adze_weight_tensor(state->ctx, weight, &t))
             return false;
         keep(k, &t);

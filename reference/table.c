@@ -71,12 +71,14 @@ bool ref_eval(ref_call *c) {
         return ref_concat(c);
     bool known = true;
     if (!ref_scalar(c, &known))
-        return known ? false : ref_fail(c, "the reference interpreter does not know this operation");
+        return known ? false
+                     : ref_fail(c, "the reference interpreter does not know this operation");
     return true;
 }
 
-bool adze_ref_eval(adze_context *ctx, MlirModule module, MlirOperation op,
-                   const adze_tensor *const *operands, adze_tensor *results, adze_arena *arena) {
+static bool eval(adze_context *ctx, MlirModule module, MlirOperation op,
+                 const adze_tensor *const *operands, adze_tensor *results, adze_arena *arena,
+                 size_t limit) {
     const intptr_t n = mlirOperationGetNumOperands(op);
     adze_arena *scratch = adze_arena_new();
     const adze_tensor **in = ADZE_NEW_ARRAY(scratch, const adze_tensor *, n ? (size_t)n : 1);
@@ -88,16 +90,23 @@ bool adze_ref_eval(adze_context *ctx, MlirModule module, MlirOperation op,
                      .in = in,
                      .out = results,
                      .arena = arena,
-                     .scratch = scratch};
+                     .scratch = scratch,
+                     .limit = limit};
     const bool ok = ref_eval(&call);
     adze_arena_free(scratch);
     return ok;
 }
 
+bool adze_ref_eval(adze_context *ctx, MlirModule module, MlirOperation op,
+                   const adze_tensor *const *operands, adze_tensor *results, adze_arena *arena) {
+    return eval(ctx, module, op, operands, results, arena, 0);
+}
+
 bool adze_ref_fold(adze_context *ctx, MlirModule module, MlirOperation op,
                    const adze_tensor *const *operands, adze_tensor *results) {
     const size_t errors = ctx->diags.count;
-    if (adze_ref_eval(ctx, module, op, operands, results, ctx->arena))
+    const size_t limit = (size_t)1 << 26; /* a small file must not fold into gigabytes */
+    if (eval(ctx, module, op, operands, results, ctx->arena, limit))
         return true;
     ctx->diags.count = errors; /* not folding is no error */
     return false;
@@ -105,7 +114,9 @@ bool adze_ref_fold(adze_context *ctx, MlirModule module, MlirOperation op,
 
 /* ---- rows that are not evaluated: symbols, and what only levels 2 and 3 have ---- */
 
-static bool no_value(ref_call *c) { return ref_fail(c, "is not an operation of an entry at level 1"); }
+static bool no_value(ref_call *c) {
+    return ref_fail(c, "is not an operation of an entry at level 1");
+}
 bool ref_weight(ref_call *c) { return no_value(c); }
 bool ref_state(ref_call *c) { return no_value(c); }
 bool ref_dim(ref_call *c) { return no_value(c); }

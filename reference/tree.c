@@ -11,24 +11,43 @@ enum { NODE_LEAF, NODE_LE, NODE_LT, NODE_GE, NODE_GT, NODE_EQ, NODE_NE, N_NODE_M
 enum { SUM, AVERAGE, MIN, MAX };
 enum { POST_NONE, POST_SOFTMAX, POST_LOGISTIC, POST_SOFTMAX_ZERO, POST_PROBIT };
 
-enum { X, FEATURE, THRESHOLD, MODE, TRUE_NEXT, FALSE_NEXT, LEAF_FIRST, LEAF_COUNT, LEAF_TARGET,
-       LEAF_WEIGHT, ROOTS, BASE };
+enum {
+    X,
+    FEATURE,
+    THRESHOLD,
+    MODE,
+    TRUE_NEXT,
+    FALSE_NEXT,
+    LEAF_FIRST,
+    LEAF_COUNT,
+    LEAF_TARGET,
+    LEAF_WEIGHT,
+    ROOTS,
+    BASE
+};
 
 typedef struct ensemble {
     size_t n_nodes, n_leaves, n_roots, n_targets, n_features;
-    const int64_t *feature, *mode, *true_next, *false_next, *leaf_first, *leaf_count, *leaf_target, *roots;
+    const int64_t *feature, *mode, *true_next, *false_next, *leaf_first, *leaf_count, *leaf_target,
+        *roots;
     const double *threshold, *leaf_weight;
     const uint8_t *missing; /* one per node */
 } ensemble;
 
 static bool holds(int mode, double x, double t) {
     switch (mode) {
-    case NODE_LE: return x <= t;
-    case NODE_LT: return x < t;
-    case NODE_GE: return x >= t;
-    case NODE_GT: return x > t;
-    case NODE_EQ: return x == t;
-    default: return x != t;
+    case NODE_LE:
+        return x <= t;
+    case NODE_LT:
+        return x < t;
+    case NODE_GE:
+        return x >= t;
+    case NODE_GT:
+        return x > t;
+    case NODE_EQ:
+        return x == t;
+    default:
+        return x != t;
     }
 }
 

@@ -30,6 +30,15 @@ bool ref_i64s_attr(ref_call *c, const char *name, int n, int64_t *out, int *got)
     return check_numbers(c, name, n, count);
 }
 
+bool ref_window_attr(ref_call *c, const char *name, int n, int64_t *out) {
+    if (!ref_i64s_attr(c, name, n, out, NULL))
+        return false;
+    for (int i = 0; i < n; i++)
+        if (out[i] < -((int64_t)1 << 31) || out[i] > (int64_t)1 << 31)
+            return ref_fail(c, "attribute '%s' holds %lld", name, (long long)out[i]);
+    return true;
+}
+
 bool ref_f64s_attr(ref_call *c, const char *name, int n, double *out, int *got) {
     const int count = adze_get_f64s(c->op, name, n < 0 ? 2 * ADZE_MAX_RANK : n, out);
     if (got)
@@ -111,8 +120,9 @@ bool ref_out_shape(ref_call *c, int i, const int64_t *inferred, adze_shape *shap
         const char *symbol = shape->symbols[d];
         if (*extent >= 0) {
             if (inferred && inferred[d] != *extent)
-                return ref_fail(c, "result %d: axis %d is %lld by its type and %lld by the operands", i,
-                                d, (long long)*extent, (long long)inferred[d]);
+                return ref_fail(c,
+                                "result %d: axis %d is %lld by its type and %lld by the operands",
+                                i, d, (long long)*extent, (long long)inferred[d]);
             continue;
         }
         const int64_t *known = symbol ? find_dim(c->dims, symbol) : NULL;
@@ -131,11 +141,16 @@ bool ref_out(ref_call *c, int i, int rank, const int64_t *inferred) {
     adze_shape shape;
     if (inferred && adze_value_shape(c->ctx, mlirOperationGetResult(c->op, i), &shape) &&
         shape.rank != rank)
-        return ref_fail(c, "result %d has rank %d by its type and %d by the operands", i, shape.rank,
-                        rank);
+        return ref_fail(c, "result %d has rank %d by its type and %d by the operands", i,
+                        shape.rank, rank);
     if (!ref_out_shape(c, i, inferred, &shape))
         return false;
-    if (!adze_tensor_new(c->arena, shape.dtype, shape.rank, shape.dims, &c->out[i]))
+    size_t count = 1;
+    for (int d = 0; d < shape.rank; d++)
+        if (!adze_mul_size(count, (size_t)shape.dims[d], &count))
+            return ref_fail(c, "result %d is too large", i);
+    if ((c->limit && count > c->limit) ||
+        !adze_tensor_new(c->arena, shape.dtype, shape.rank, shape.dims, &c->out[i]))
         return ref_fail(c, "result %d is too large", i);
     return true;
 }
@@ -226,8 +241,8 @@ void ref_put_reals(ref_call *c, int i, const double *values) {
     adze_integer_range(t->dtype, &low, &high);
     for (size_t k = 0, n = adze_tensor_count(t); k < n; k++) {
         const size_t ch = ref_channel(&q, t, k);
-        adze_tensor_set_i64(t, k,
-                            adze_quantize_ref(values[k] / q.scale[ch], q.zero_point[ch], low, high));
+        adze_tensor_set_i64(
+            t, k, adze_quantize_ref(values[k] / q.scale[ch], q.zero_point[ch], low, high));
     }
 }
 
@@ -245,11 +260,13 @@ void ref_cast_f64(adze_tensor *t, size_t index, double value) {
         if (isnan(value))
             value = 0;
         if (t->dtype == ADZE_u64 && value >= 9223372036854775808.0)
-            adze_tensor_set_i64(t, index, value >= 18446744073709551616.0 ? -1 : (int64_t)(uint64_t)value);
+            adze_tensor_set_i64(t, index,
+                                value >= 18446744073709551616.0 ? -1 : (int64_t)(uint64_t)value);
         else
-            adze_tensor_set_i64(t, index, value >= 9223372036854775808.0    ? INT64_MAX
-                                          : value <= -9223372036854775808.0 ? INT64_MIN
-                                                                            : (int64_t)value);
+            adze_tensor_set_i64(t, index,
+                                value >= 9223372036854775808.0    ? INT64_MAX
+                                : value <= -9223372036854775808.0 ? INT64_MIN
+                                                                  : (int64_t)value);
     }
 }
 
@@ -281,8 +298,8 @@ bool ref_broadcast(ref_call *c, const adze_tensor *const *t, int n, int *rank, i
             const int axis = d - (*rank - t[k]->rank);
             const int64_t own = axis < 0 ? 1 : t[k]->dims[axis];
             if (own != 1 && extent != 1 && own != extent)
-                return ref_fail(c, "extents %lld and %lld of axis %d do not broadcast", (long long)extent,
-                                (long long)own, d);
+                return ref_fail(c, "extents %lld and %lld of axis %d do not broadcast",
+                                (long long)extent, (long long)own, d);
             if (own != 1)
                 extent = own;
         }

@@ -20,8 +20,8 @@ typedef struct pool_shape {
     int64_t dilations[2 * ADZE_MAX_RANK], pads[2 * ADZE_MAX_RANK];
 } pool_shape;
 
-/* Elements beyond the pads (a ceil-mode window that hangs over) never count; those in the pads count
- * in an average with count_include_pad. */
+/* Elements beyond the pads (a ceil-mode window that hangs over) never count; those in the pads
+ * count in an average with count_include_pad. */
 static window pool_one(const pool_shape *s, const double *plane, const int64_t *at) {
     window w = {.value = s->kind == POOL_MAX ? -INFINITY : 0, .best = -1};
     int64_t tap[ADZE_MAX_RANK] = {0};
@@ -77,10 +77,10 @@ static bool read_pool(ref_call *c, pool_shape *s) {
         return false;
     if (s->n < 1)
         return ref_fail(c, "x has rank %d", x->rank);
-    if (!ref_i64s_attr(c, "kernel", s->n, s->kernel, NULL) ||
-        !ref_i64s_attr(c, "strides", s->n, s->strides, NULL) ||
-        !ref_i64s_attr(c, "dilations", s->n, s->dilations, NULL) ||
-        !ref_i64s_attr(c, "pads", 2 * s->n, s->pads, NULL))
+    if (!ref_window_attr(c, "kernel", s->n, s->kernel) ||
+        !ref_window_attr(c, "strides", s->n, s->strides) ||
+        !ref_window_attr(c, "dilations", s->n, s->dilations) ||
+        !ref_window_attr(c, "pads", 2 * s->n, s->pads))
         return false;
     for (int d = 0; d < s->n; d++) {
         s->in[d] = x->dims[d + 2];
@@ -101,8 +101,8 @@ static bool pool_out(ref_call *c, const pool_shape *s) {
         dims[d + 2] = type.dims[d + 2];
         if (dims[d + 2] >= 0)
             continue;
-        const int64_t room = s->in[d] + s->pads[d] + s->pads[d + s->n] -
-                             (s->kernel[d] - 1) * s->dilations[d] - 1;
+        const int64_t room =
+            s->in[d] + s->pads[d] + s->pads[d + s->n] - (s->kernel[d] - 1) * s->dilations[d] - 1;
         dims[d + 2] = room < 0 ? 0 : room / s->strides[d] + 1;
     }
     return ref_out(c, 0, x->rank, dims) &&
@@ -137,8 +137,8 @@ bool ref_pool(ref_call *c) {
             out[i] /= (double)w.count;
         if (ref_wanted(c, 1))
             adze_tensor_set_i64(&c->out[1], i,
-                                (int64_t)base + (column && w.best >= 0 ? column_major(&s, w.best)
-                                                                       : w.best));
+                                (int64_t)base +
+                                    (column && w.best >= 0 ? column_major(&s, w.best) : w.best));
     }
     if (quantized && average)
         return ref_quantized_mean(c, out, counts);
@@ -187,17 +187,17 @@ bool ref_col2im(ref_call *c) {
         return x->rank == 3 ? false : ref_fail(c, "x has rank %d", x->rank);
     const adze_tensor *y = &c->out[0];
     const int n = y->rank - 2;
-    if (n < 1 || !ref_i64s_attr(c, "block", n, block, NULL) ||
-        !ref_i64s_attr(c, "strides", n, strides, NULL) ||
-        !ref_i64s_attr(c, "dilations", n, dilations, NULL) ||
-        !ref_i64s_attr(c, "pads", 2 * n, pads, NULL))
+    if (n < 1 || !ref_window_attr(c, "block", n, block) ||
+        !ref_window_attr(c, "strides", n, strides) ||
+        !ref_window_attr(c, "dilations", n, dilations) || !ref_window_attr(c, "pads", 2 * n, pads))
         return n < 1 ? ref_fail(c, "the result has no spatial axes") : false;
     size_t n_blocks = 1;
     for (int d = 0; d < n; d++) {
         if (block[d] < 1 || strides[d] < 1 || dilations[d] < 1)
             return ref_fail(c, "a block, stride or dilation below 1");
         blocks[d] = (y->dims[d + 2] + pads[d] + pads[d + n] - dilations[d] * (block[d] - 1) - 1) /
-                        strides[d] + 1;
+                        strides[d] +
+                    1;
         n_blocks *= (size_t)(blocks[d] > 0 ? blocks[d] : 0);
     }
     const size_t taps = ref_product(block, 0, n);
@@ -253,8 +253,8 @@ static bool corners(double y, double x, int64_t height, int64_t width, int64_t a
     return true;
 }
 
-/* One bin: `sampling` points a side (0: as many as the bin has pixels). ONNX's max takes the largest
- * weighted corner, not the largest interpolated value. */
+/* One bin: `sampling` points a side (0: as many as the bin has pixels). ONNX's max takes the
+ * largest weighted corner, not the largest interpolated value. */
 static double roi_bin(const double *plane, int64_t height, int64_t width, const double start[2],
                       const double bin[2], int64_t sampling, int64_t oi, int64_t oj, bool max) {
     const int64_t ny = sampling > 0 ? sampling : (int64_t)ceil(bin[0]);
@@ -263,8 +263,10 @@ static double roi_bin(const double *plane, int64_t height, int64_t width, const 
     bool any = false;
     for (int64_t i = 0; i < ny; i++)
         for (int64_t j = 0; j < nx; j++) {
-            const double y = start[0] + (double)oi * bin[0] + ((double)i + 0.5) * bin[0] / (double)ny;
-            const double x = start[1] + (double)oj * bin[1] + ((double)j + 0.5) * bin[1] / (double)nx;
+            const double y =
+                start[0] + (double)oi * bin[0] + ((double)i + 0.5) * bin[0] / (double)ny;
+            const double x =
+                start[1] + (double)oj * bin[1] + ((double)j + 0.5) * bin[1] / (double)nx;
             int64_t at[4] = {0};
             double w[4] = {0};
             corners(y, x, height, width, at, w);
@@ -315,9 +317,10 @@ bool ref_roi_align(ref_call *c) {
         for (int64_t channel = 0; channel < x->dims[1]; channel++)
             for (int64_t i = 0; i < y->dims[2]; i++)
                 for (int64_t j = 0; j < y->dims[3]; j++)
-                    adze_tensor_set_f64(y, to++,
-                                        roi_bin(in + (batch * x->dims[1] + channel) * height * width,
-                                                height, width, start, bin, sampling, i, j, mode == 1));
+                    adze_tensor_set_f64(
+                        y, to++,
+                        roi_bin(in + (batch * x->dims[1] + channel) * height * width, height, width,
+                                start, bin, sampling, i, j, mode == 1));
     }
     return true;
 }

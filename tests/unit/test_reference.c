@@ -30,7 +30,8 @@ static const char *tensor_type(adze_arena *arena, const char *text) {
         return "!adze.absent";
     const char *bracket = strchr(text, '[');
     assert_non_null(bracket);
-    char *type = adze_arena_printf(arena, "tensor<%.*s", (int)strcspn(bracket + 1, "]"), bracket + 1);
+    char *type =
+        adze_arena_printf(arena, "tensor<%.*s", (int)strcspn(bracket + 1, "]"), bracket + 1);
     for (char *p = type; *p; p++)
         *p = *p == ',' ? 'x' : *p;
     return adze_arena_printf(arena, "%s%s%.*s>", type, bracket[1] == ']' ? "" : "x",
@@ -48,7 +49,8 @@ static const char *ir_spelling(adze_arena *arena, const char *text) {
 }
 
 static adze_tensor tensor_of(adze_context *ctx, const char *text) {
-    char *type_text = adze_arena_strdup(ctx->arena, tensor_type(ctx->arena, ir_spelling(ctx->arena, text)));
+    char *type_text =
+        adze_arena_strdup(ctx->arena, tensor_type(ctx->arena, ir_spelling(ctx->arena, text)));
     adze_shape shape;
     MlirType type = mlirTypeParseGet(ctx->mlir, mlirStringRefCreateFromCString(type_text));
     assert_true(adze_shape_of(ctx, type, &shape));
@@ -66,7 +68,8 @@ static adze_tensor tensor_of(adze_context *ctx, const char *text) {
         else if (adze_dtype_get(t.dtype)->cls == 'F')
             adze_tensor_set_f64(&t, i, strtod(p, NULL));
         else
-            adze_tensor_set_i64(&t, i, p[0] == '-' ? strtoll(p, NULL, 10) : (int64_t)strtoull(p, NULL, 10));
+            adze_tensor_set_i64(
+                &t, i, p[0] == '-' ? strtoll(p, NULL, 10) : (int64_t)strtoull(p, NULL, 10));
         p += length;
     }
     return t;
@@ -140,8 +143,8 @@ static void check(adze_context *ctx, const op_case *k) {
     for (int i = 0; i < n_out; i++) {
         adze_ref_error e;
         if (!adze_ref_compare(&got[i], &want[i], &e) || e.max_rel > 2e-6)
-            fail_msg("%s: result %d differs at %zu: got %.9g, want %.9g (same type: %d)", k->name, i,
-                     e.worst, e.got, e.want, e.same_type);
+            fail_msg("%s: result %d differs at %zu: got %.9g, want %.9g (same type: %d)", k->name,
+                     i, e.worst, e.got, e.want, e.same_type);
     }
     mlirModuleDestroy(module);
 }
@@ -173,7 +176,8 @@ static MlirModule parse(adze_context *ctx, const char *text) {
 
 static double run1(adze_context *ctx, MlirModule module, adze_ref_state *state, const char *input) {
     adze_tensor in = tensor_of(ctx, input), out;
-    const bool ok = adze_ref_step(ctx, module, "run", state, &in, 1, &out, 1, ctx->arena, NULL, NULL);
+    const bool ok =
+        adze_ref_step(ctx, module, "run", state, &in, 1, &out, 1, ctx->arena, NULL, NULL);
     print_diagnostics(ctx);
     assert_true(ok);
     return adze_tensor_get_f64(&out, 0);
@@ -183,31 +187,38 @@ static void test_control_flow(void **unused) {
     (void)unused;
     adze_context *ctx = adze_context_new();
     /* doubles x while it is below 100, then adds 1 three times, then negates it when above 130 */
-    MlirModule module = parse(ctx,
+    MlirModule module = parse(
+        ctx,
         "module attributes {adze.level = 1 : i64} {\n"
         "func.func @run(%x: tensor<f32>) -> tensor<f32> attributes {adze.entry} {\n"
-        "  %hundred = \"adze.constant\"() {value = dense<100.0> : tensor<f32>} : () -> tensor<f32>\n"
+        "  %hundred = \"adze.constant\"() {value = dense<100.0> : tensor<f32>} : () -> "
+        "tensor<f32>\n"
         "  %one = \"adze.constant\"() {value = dense<1.0> : tensor<f32>} : () -> tensor<f32>\n"
         "  %w = scf.while (%v = %x) : (tensor<f32>) -> tensor<f32> {\n"
-        "    %l = \"adze.binary\"(%v, %hundred) {kind = \"less\"} : (tensor<f32>, tensor<f32>) -> tensor<i1>\n"
+        "    %l = \"adze.binary\"(%v, %hundred) {kind = \"less\"} : (tensor<f32>, tensor<f32>) -> "
+        "tensor<i1>\n"
         "    %c = tensor.extract %l[] : tensor<i1>\n"
         "    scf.condition(%c) %v : tensor<f32>\n"
         "  } do {\n"
         "  ^bb0(%v: tensor<f32>):\n"
-        "    %d = \"adze.binary\"(%v, %v) {kind = \"add\"} : (tensor<f32>, tensor<f32>) -> tensor<f32>\n"
+        "    %d = \"adze.binary\"(%v, %v) {kind = \"add\"} : (tensor<f32>, tensor<f32>) -> "
+        "tensor<f32>\n"
         "    scf.yield %d : tensor<f32>\n"
         "  }\n"
         "  %zero = arith.constant 0 : index\n  %three = arith.constant 3 : index\n"
         "  %step = arith.constant 1 : index\n"
         "  %f = scf.for %i = %zero to %three step %step iter_args(%v = %w) -> tensor<f32> {\n"
-        "    %s = \"adze.binary\"(%v, %one) {kind = \"add\"} : (tensor<f32>, tensor<f32>) -> tensor<f32>\n"
+        "    %s = \"adze.binary\"(%v, %one) {kind = \"add\"} : (tensor<f32>, tensor<f32>) -> "
+        "tensor<f32>\n"
         "    scf.yield %s : tensor<f32>\n"
         "  }\n"
         "  %limit = \"adze.constant\"() {value = dense<130.0> : tensor<f32>} : () -> tensor<f32>\n"
-        "  %g = \"adze.binary\"(%f, %limit) {kind = \"greater\"} : (tensor<f32>, tensor<f32>) -> tensor<i1>\n"
+        "  %g = \"adze.binary\"(%f, %limit) {kind = \"greater\"} : (tensor<f32>, tensor<f32>) -> "
+        "tensor<i1>\n"
         "  %gc = tensor.extract %g[] : tensor<i1>\n"
         "  %r = scf.if %gc -> tensor<f32> {\n"
-        "    %n = \"adze.unary\"(%f) {kind = \"neg\", params = array<f64>} : (tensor<f32>) -> tensor<f32>\n"
+        "    %n = \"adze.unary\"(%f) {kind = \"neg\", params = array<f64>} : (tensor<f32>) -> "
+        "tensor<f32>\n"
         "    scf.yield %n : tensor<f32>\n"
         "  } else {\n    scf.yield %f : tensor<f32>\n  }\n"
         "  return %r : tensor<f32>\n} }");
@@ -220,19 +231,24 @@ static void test_control_flow(void **unused) {
 static void test_state(void **unused) {
     (void)unused;
     adze_context *ctx = adze_context_new();
-    MlirModule module = parse(ctx,
+    MlirModule module = parse(
+        ctx,
         "module attributes {adze.level = 1 : i64} {\n"
         "\"adze.dim\"() {sym_name = \"T\", lo = 0 : i64, hi = 3 : i64} : () -> ()\n"
-        "\"adze.state\"() {sym_name = \"sum\", type = tensor<f32>, initial = \"\", region = \"state\"} : () -> ()\n"
-        "\"adze.state\"() {sym_name = \"seen\", type = tensor<?xf32, {dims = [\"T\"]}>, initial = \"\","
+        "\"adze.state\"() {sym_name = \"sum\", type = tensor<f32>, initial = \"\", region = "
+        "\"state\"} : () -> ()\n"
+        "\"adze.state\"() {sym_name = \"seen\", type = tensor<?xf32, {dims = [\"T\"]}>, initial = "
+        "\"\","
         " region = \"state\"} : () -> ()\n"
         "func.func @run(%x: tensor<1xf32>) -> tensor<f32> attributes {adze.entry} {\n"
         "  %s = \"adze.state_read\"() {state = \"sum\"} : () -> tensor<f32>\n"
         "  %v = \"adze.reshape\"(%x) : (tensor<1xf32>) -> tensor<f32>\n"
-        "  %t = \"adze.binary\"(%s, %v) {kind = \"add\"} : (tensor<f32>, tensor<f32>) -> tensor<f32>\n"
+        "  %t = \"adze.binary\"(%s, %v) {kind = \"add\"} : (tensor<f32>, tensor<f32>) -> "
+        "tensor<f32>\n"
         "  \"adze.state_write\"(%t) {state = \"sum\"} : (tensor<f32>) -> ()\n"
         "  \"adze.state_append\"(%x) {state = \"seen\", axis = 0 : i64} : (tensor<1xf32>) -> ()\n"
-        "  %all = \"adze.state_read\"() {state = \"seen\"} : () -> tensor<?xf32, {dims = [\"T\"]}>\n"
+        "  %all = \"adze.state_read\"() {state = \"seen\"} : () -> tensor<?xf32, {dims = "
+        "[\"T\"]}>\n"
         "  \"adze.tap\"(%all) {name = \"seen\"} : (tensor<?xf32, {dims = [\"T\"]}>) -> ()\n"
         "  return %t : tensor<f32>\n} }");
     adze_ref_state *state = adze_ref_state_new(ctx, module);
@@ -261,16 +277,36 @@ static void test_errors(void **unused) {
         op_case k;
         const char *says;
     } bad[] = {
-        {{"", "adze.unary", "kind = \"sin\", params = array<f64>, adze.node = \"n1\"",
-          {"string[1]: a"}, {"string[1]: a"}}, "not defined for string"},
-        {{"", "adze.gather", "axis = 0 : i64, adze.node = \"n1\"", {"f32[2]: 1 2", "i64[1]: 2"}, {"f32[1]: 0"}},
+        {{"",
+          "adze.unary",
+          "kind = \"sin\", params = array<f64>, adze.node = \"n1\"",
+          {"string[1]: a"},
+          {"string[1]: a"}},
+         "not defined for string"},
+        {{"",
+          "adze.gather",
+          "axis = 0 : i64, adze.node = \"n1\"",
+          {"f32[2]: 1 2", "i64[1]: 2"},
+          {"f32[1]: 0"}},
          "index 2 is outside an axis of 2"},
-        {{"", "adze.slice", "starts = array<i64: 1>, steps = array<i64: 1>, adze.node = \"n1\"",
-          {"f32[2]: 1 2"}, {"f32[2]: 0 0"}}, "reaches outside x"},
-        {{"", "adze.matmul", "trans_a = false, trans_b = false, adze.node = \"n1\"",
-          {"f32[1,2]: 1 2", "f32[3,1]: 1 2 3", "none"}, {"f32[1,1]: 0"}}, "2 columns meet 3 rows"},
-        {{"", "adze.binary", "kind = \"add\", adze.node = \"n1\"", {"f32[2]: 1 2", "f32[3]: 1 2 3"},
-          {"f32[3]: 0 0 0"}}, "do not broadcast"},
+        {{"",
+          "adze.slice",
+          "starts = array<i64: 1>, steps = array<i64: 1>, adze.node = \"n1\"",
+          {"f32[2]: 1 2"},
+          {"f32[2]: 0 0"}},
+         "reaches outside x"},
+        {{"",
+          "adze.matmul",
+          "trans_a = false, trans_b = false, adze.node = \"n1\"",
+          {"f32[1,2]: 1 2", "f32[3,1]: 1 2 3", "none"},
+          {"f32[1,1]: 0"}},
+         "2 columns meet 3 rows"},
+        {{"",
+          "adze.binary",
+          "kind = \"add\", adze.node = \"n1\"",
+          {"f32[2]: 1 2", "f32[3]: 1 2 3"},
+          {"f32[3]: 0 0 0"}},
+         "do not broadcast"},
     };
     adze_context *ctx = adze_context_new();
     for (size_t i = 0; i < ADZE_COUNT(bad); i++) {
