@@ -227,6 +227,8 @@ static void split_position(adze_gen *g, const resize *r, const resize_axis *p, M
 static MlirValue clamped(adze_gen *g, const resize_axis *p, MlirValue at, int64_t low, int64_t high) {
     MlirValue zero = adze_index(g, 0);
     bool known = p->rational;
+    if (p->in == 1)
+        return zero;
     double first = floor((double)p->b / (double)(p->d ? p->d : 1));
     double last = floor((double)(p->a * (p->out - 1) + p->b) / (double)(p->d ? p->d : 1));
     if (!known || first + (double)low < 0)
