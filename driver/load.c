@@ -244,6 +244,29 @@ static bool load_one(adze_context *ctx, const adze_request *request, adze_job_mo
     return note_origin(ctx, m);
 }
 
+/* Every --dim has to name an extent of some model: a slip would otherwise go unseen. */
+static bool check_dims(adze_compilation *c, const adze_onnx_dim *dims, size_t n_dims) {
+    adze_context *ctx = c->ctx;
+    for (size_t d = 0; d < n_dims; d++) {
+        bool found = false;
+        const char *near = NULL;
+        for (size_t i = 0; i < c->n_models && !found; i++) {
+            const char **names;
+            size_t n;
+            if (!adze_reference_dim_names(ctx, c->models[i].path, &names, &n))
+                return false;
+            for (size_t k = 0; k < n && !found; k++)
+                found = !strcmp(names[k], dims[d].name);
+            const char *slip = adze_suggest(dims[d].name, names, n);
+            near = slip ? slip : near ? near : n ? names[0] : NULL;
+        }
+        if (!found)
+            return adze_error(&ctx->diags, NULL, "--dim %s: the model has no such symbolic extent%s%s",
+                              dims[d].name, near ? " — hint: it has " : "", near ? near : "");
+    }
+    return true;
+}
+
 bool adze_job_load_models(adze_compilation *c, const adze_request *request) {
     adze_context *ctx = c->ctx;
     adze_onnx_dim *dims = NULL;
@@ -264,6 +287,8 @@ bool adze_job_load_models(adze_compilation *c, const adze_request *request) {
                 return adze_error(&ctx->diags, NULL, "two models are named '%s' — hint: write "
                                                      "NAME=MODEL", m->name);
     }
+    if (!check_dims(c, dims, request->n_dims))
+        return false;
     for (size_t i = 0; i < request->n_binds; i++)
         if (!used_binds[i])
             return adze_error(&ctx->diags, NULL, "--bind %s: the model has no such input",

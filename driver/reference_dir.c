@@ -75,6 +75,10 @@ bool adze_reference_read(adze_context *ctx, const char *dir, const char *kind,
     return true;
 }
 
+static const onnx_TensorShapeProto *shape_of(const onnx_ValueInfoProto *v) {
+    return v->type && v->type->tensor_type ? v->type->tensor_type->shape : NULL;
+}
+
 /* The name by which --dim knows axis `axis`; NULL when it is a number. */
 static const char *dim_name(adze_context *ctx, const char *input, const onnx_Dimension *d,
                             size_t axis) {
@@ -83,6 +87,32 @@ static const char *dim_name(adze_context *ctx, const char *input, const onnx_Dim
     if (d->dim_param.length)
         return adze_arena_strndup(ctx->arena, d->dim_param.data, d->dim_param.length);
     return adze_arena_printf(ctx->arena, "%s_%zu", input, axis);
+}
+
+bool adze_reference_dim_names(adze_context *ctx, const char *model_path, const char ***names, size_t *n) {
+    const onnx_ValueInfoProto **inputs;
+    size_t n_inputs, most = 0;
+    if (!data_inputs(ctx, model_path, &inputs, &n_inputs))
+        return false;
+    const onnx_TensorShapeProto *shape;
+    for (size_t i = 0; i < n_inputs; i++)
+        most += (shape = shape_of(inputs[i])) ? shape->dim.count : 0;
+    *names = ADZE_NEW_ARRAY(ctx->arena, const char *, most + 1);
+    *n = 0;
+    for (size_t i = 0; i < n_inputs; i++) {
+        const char *input =
+            adze_arena_strndup(ctx->arena, inputs[i]->name.data, inputs[i]->name.length);
+        shape = shape_of(inputs[i]);
+        for (size_t axis = 0; shape && axis < shape->dim.count; axis++) {
+            const char *name = dim_name(ctx, input, shape->dim.items[axis], axis);
+            bool known = !name;
+            for (size_t k = 0; k < *n && !known; k++)
+                known = !strcmp((*names)[k], name);
+            if (!known)
+                (*names)[(*n)++] = name;
+        }
+    }
+    return true;
 }
 
 static bool known_dim(const adze_onnx_dim *dims, size_t n, const char *name) {
@@ -110,9 +140,7 @@ bool adze_reference_dims(adze_context *ctx, const char *model_path, const char *
         memcpy(all, given, n_given * sizeof *all);
     size_t count = n_given;
     for (size_t i = 0; i < n; i++) {
-        const onnx_TypeProto *type = inputs[i]->type;
-        const onnx_TensorShapeProto *shape =
-            type && type->tensor_type ? type->tensor_type->shape : NULL;
+        const onnx_TensorShapeProto *shape = shape_of(inputs[i]);
         for (size_t f = 0; f < n_files && shape; f++) {
             const adze_tensor *t = &files[f].value;
             if (strcmp(files[f].name, names[i]) || (size_t)t->rank != shape->dim.count)

@@ -16,6 +16,9 @@ typedef struct adze_reference_file {
 const char *adze_reference_folder(adze_context *ctx, const char *dir);
 /* Names of the graph's inputs that are data, in the file's order. */
 bool adze_reference_inputs(adze_context *ctx, const char *model_path, const char ***names, size_t *n);
+/* Names of the inputs' symbolic extents, as --dim knows them (NAME, or INPUT_AXIS for one without),
+ * each once. */
+bool adze_reference_dim_names(adze_context *ctx, const char *model_path, const char ***names, size_t *n);
 /* Reads DIR/KIND_0.pb, KIND_1.pb ... as many as there are. */
 bool adze_reference_read(adze_context *ctx, const char *dir, const char *kind,
                          const char *const *names, size_t n_names, adze_reference_file **files,
