@@ -112,6 +112,8 @@ void emit_close(emitter *em, const char *text) {
 }
 
 void emit_assign(emitter *em, const char *target, expr e) {
+    if (strcmp(e.text, target) == 0)
+        return;
     bool wide = e.type == ADZE_C_INDEX || e.type == ADZE_f32 || e.type == ADZE_f64 ||
                 e.type == ADZE_i32 || e.type == ADZE_i64;
     bool compound = e.op && e.left && !e.op[1] && strchr("+-*/", e.op[0]);

@@ -1,7 +1,6 @@
 /* C expressions as text with precedence: just enough parentheses, no undefined behaviour.
  *
- * Integer types narrower than int are promoted by C, so every result of theirs is cast back. Wrapping
- * arithmetic goes through the unsigned type, whose conversion back is modular on gcc and clang. */
+ * Integer types narrower than int are promoted by C, so every result of theirs is cast back. */
 #include "codegen/emit_internal.h"
 
 #include <inttypes.h>

@@ -193,7 +193,7 @@ ROW_HANDLER(emit_for) {
     const char *hint = emit_location_name(em, mlirOperationGetLocation(op), 0);
     if (!hint)
         hint = emit_location_name(em, mlirValueGetLocation(iv), 0);
-    const char *i = emit_declare(em, hint, "i");
+    const char *i = emit_declare(em, hint, emit_free_index(em));
     emit_bind(em, iv, expr_text(type, PREC_PRIMARY, i));
     const char *next = step.constant && step.integer == 1
                            ? adze_arena_printf(em->arena, "%s++", i)

@@ -148,6 +148,8 @@ const char *emit_location_name(emitter *em, MlirLocation location, int depth);
 const char *emit_value_name(emitter *em, MlirValue value);
 /* A local name that no visible one has; `hint` may be NULL. */
 const char *emit_declare(emitter *em, const char *hint, const char *fallback);
+/* The first of i, j, k, l that is not visible. */
+const char *emit_free_index(emitter *em);
 bool name_is_reserved(const char *name);
 
 /* ---- statements (emit.c) ---- */

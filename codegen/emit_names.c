@@ -108,3 +108,11 @@ const char *emit_declare(emitter *em, const char *hint, const char *fallback) {
     em->names[em->n_names++] = name;
     return name;
 }
+
+const char *emit_free_index(emitter *em) {
+    static const char *const letters[] = {"i", "j", "k", "l"};
+    for (size_t n = 0; n < ADZE_COUNT(letters); n++)
+        if (!visible(em, letters[n]))
+            return letters[n];
+    return "i";
+}

@@ -153,10 +153,11 @@ ROW_HANDLER(emit_integer_infix) {
     } else if (never_overflows(op)) {
         e = expr_infix(em, type, (precedence)row->prec, row->c, a, b);
     } else {
-        int u = type_unsigned(type);
-        e = expr_infix(em, u, (precedence)row->prec, row->c, expr_as(em, a, u),
-                       expr_as(em, b, u));
-        e = expr_as(em, e, type);
+        const char *stem = row->c[0] == '+' ? "add" : row->c[0] == '-' ? "sub" : "mul";
+        expr args[] = {a, b};
+        e = runtime_call(em, "adze_int.h", type,
+                         adze_arena_printf(em->arena, "adze_%s_%s", stem, type_stem(em, type)), 2,
+                         args);
     }
     emit_pure(em, result_of(op), e);
     return true;

@@ -180,10 +180,37 @@ void emit_find_dead(emitter *em, MlirOperation function) {
 
 /* ---- fold or name ---- */
 
+/* A name for a value that the IR does not name: a loop's bound after the loop, a load after its array. */
+static const char *name_by_use(emitter *em, MlirValue value) {
+    for (MlirOpOperand use = mlirValueGetFirstUse(value); !mlirOpOperandIsNull(use);
+         use = mlirOpOperandGetNextUse(use)) {
+        MlirOperation owner = mlirOpOperandGetOwner(use);
+        unsigned index = mlirOpOperandGetOperandNumber(use);
+        if (!adze_is_op(owner, "scf.for") || index > 1)
+            continue;
+        const char *loop = emit_location_name(em, mlirOperationGetLocation(owner), 0);
+        if (!loop) {
+            MlirBlock body = mlirRegionGetFirstBlock(mlirOperationGetRegion(owner, 0));
+            loop = emit_location_name(em, mlirValueGetLocation(mlirBlockGetArgument(body, 0)), 0);
+        }
+        return adze_arena_printf(em->arena, "%s_%s", loop ? loop : "i", index ? "end" : "begin");
+    }
+    if (!mlirValueIsAOpResult(value))
+        return NULL;
+    MlirOperation op = mlirOpResultGetOwner(value);
+    if (adze_is_op(op, "memref.load")) {
+        binding *from = emit_lookup(em, mlirOperationGetOperand(op, 0));
+        if (from && from->e.prec == PREC_PRIMARY)
+            return adze_arena_printf(em->arena, strlen(from->e.text) > 2 ? "%s_v" : "%sv",
+                                     from->e.text);
+    }
+    return mlirTypeIsAIndex(mlirValueGetType(value)) ? "at" : NULL;
+}
+
 void emit_named(emitter *em, MlirValue value, expr e) {
     binding *b = emit_lookup(em, value);
     const char *hint = b && b->hint ? b->hint : emit_value_name(em, value);
-    const char *name = emit_declare(em, hint, "t");
+    const char *name = emit_declare(em, hint ? hint : name_by_use(em, value), "t");
     emit_line(em, "const %s %s = %s;", adze_c_type(em->m, e.type), name, e.text);
     expr named = expr_text(e.type, PREC_PRIMARY, name);
     named.ranged = expr_range(e, &named.low, &named.high);

@@ -10,7 +10,7 @@ static void shell_word(const char *word, adze_text *out) {
     bool plain = *word != 0;
     for (const char *p = word; *p; p++)
         plain = plain && strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                "_-+=:,./%@$()",
+                                "_-+=:,./%@$()<>",
                                 *p);
     if (plain) {
         adze_text_puts(out, word);
@@ -41,8 +41,7 @@ static const char *run_line(tree *t, const char *program) {
     }
     for (size_t i = 0; i < run->argc; i++) {
         const char *word = replaced(t, run->argv[i], "{boards}", "runtime/boards");
-        const char *exe = strcmp(word, "{exe}") == 0 && i == 0 ? "./" : "";
-        word = replaced(t, word, "{exe}", adze_arena_printf(t->arena, "%s%s", exe, program));
+        word = replaced(t, word, "{exe}", program);
         adze_text_puts(&out, i ? " " : "");
         shell_word(word, &out);
     }
@@ -210,8 +209,6 @@ bool tree_build_files(tree *t) {
                           ? ""
                           : adze_arena_printf(t->arena, " with %s", target->run.argv[0]);
     const char *ldflags = replaced(t, c->ldflags ? c->ldflags : "", "{script}", "link.ld");
-    const char *main_exe = adze_arena_printf(t->arena, "build/main%s", exe);
-    const char *test_exe = adze_arena_printf(t->arena, "build/selftest%s", exe);
     tree_value values[] = {
         {"title", adze_arena_printf(t->arena, "%s for %s, made by adze %s.", lib, target->name,
                                     t->options->version)},
@@ -232,8 +229,8 @@ bool tree_build_files(tree *t) {
         {"program_sources", source_list(t, true, " \\\n    ")},
         {"script_dependency", target->bare ? " link.ld" : ""},
         {"depends", assembly_rules(t)},
-        {"check", run_line(t, test_exe)},
-        {"run", run_line(t, main_exe)},
+        {"check", run_line(t, "$(SELFTEST)")},
+        {"run", run_line(t, "$(MAIN)")},
         {"indirect", ""},
     };
     if (!linker_script(t) ||
@@ -250,7 +247,7 @@ bool tree_build_files(tree *t) {
         {"cmake_link", ldflags[0] ? adze_arena_printf(t->arena, " %s %s", ldflags,
                                                       target->bare ? "-L${CMAKE_CURRENT_SOURCE_DIR}" : "")
                                   : ""},
-        {"cmake_check", replaced(t, run_line(t, "$<TARGET_FILE:selftest>"), "./", "")},
+        {"cmake_check", run_line(t, "$<TARGET_FILE:selftest>")},
     };
     if (!tree_template(t, "CMakeLists.txt", "CMakeLists.txt", cmake, (int)ADZE_COUNT(cmake)))
         return false;

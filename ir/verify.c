@@ -116,6 +116,8 @@ static void check_values(state *s, MlirOperation op, adze_op which, const adze_o
                  info->results[i]);
             continue;
         }
+        if (mlirTypeIsAMemRef(type)) /* memrefs have no encoding: an attribute names the extents */
+            adze_get_strs(s->ctx, op, "adze.dims", ADZE_MAX_RANK, shape.symbols);
         for (int d = 0; d < shape.rank; d++)
             if (shape.dims[d] < 0 &&
                 (!shape.symbols[d] ||

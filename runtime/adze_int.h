@@ -46,8 +46,17 @@ ADZE_INT_DIVIDE_UNSIGNED(u16, uint16_t)
 ADZE_INT_DIVIDE_UNSIGNED(u32, uint32_t)
 ADZE_INT_DIVIDE_UNSIGNED(u64, uint64_t)
 
-/* floordiv and ceildiv round towards minus and plus infinity. */
+/* add, sub and mul wrap around. floordiv and ceildiv round towards minus and plus infinity. */
 #define ADZE_INT_SIGNED(name, type, unsigned_type, bits)                                           \
+    static inline type adze_add_##name(type a, type b) {                                           \
+        return (type)((unsigned_type)a + (unsigned_type)b);                                        \
+    }                                                                                              \
+    static inline type adze_sub_##name(type a, type b) {                                           \
+        return (type)((unsigned_type)a - (unsigned_type)b);                                        \
+    }                                                                                              \
+    static inline type adze_mul_##name(type a, type b) {                                           \
+        return (type)((unsigned_type)a * (unsigned_type)b);                                        \
+    }                                                                                              \
     static inline type adze_div_##name(type a, type b) {                                           \
         return b == 0 ? 0 : b == -1 ? (type)(0 - (unsigned_type)a) : a / b;                        \
     }                                                                                              \
