@@ -80,7 +80,11 @@ MlirValue gn_index_clamp(adze_gen *g, MlirValue x, MlirValue low, MlirValue high
     int64_t a, b;
     if (adze_index_known(low, &a) && adze_index_known(high, &b) && a == b)
         return low; /* the only place there is */
-    return adze_index_min(g, adze_index_max(g, x, low), high);
+    const char *name = g->b.name;
+    g->b.name = NULL;
+    MlirValue above = adze_index_max(g, x, low);
+    g->b.name = name;
+    return adze_index_min(g, above, high);
 }
 
 MlirValue gn_index_neg(adze_gen *g, MlirValue x) { return adze_index_sub(g, adze_index(g, 0), x); }

@@ -102,6 +102,7 @@ typedef struct row {
 
 typedef struct recurrence {
     MlirOperation op;
+    const char *const *gate_names;
     int gates, n_directions, direction; /* direction: the present one */
     bool backwards;
     int64_t hidden;
@@ -180,9 +181,9 @@ static bool check_shape(adze_gen *g, MlirOperation op, MlirValue v, const char *
     return ok || gn_fail(g, op, "%s does not have the shape that the weights imply", what);
 }
 
-static bool read_recurrence(adze_gen *g, MlirOperation op, int gates, int n_activations,
-                            recurrence *s) {
-    *s = (recurrence){.op = op, .gates = gates};
+static bool read_recurrence(adze_gen *g, MlirOperation op, int gates, const char *const *gate_names,
+                            int n_activations, recurrence *s) {
+    *s = (recurrence){.op = op, .gates = gates, .gate_names = gate_names};
     if (!gn_operand(g, op, 0, &s->x, &s->xs) || !gn_need_float(g, op, &s->xs))
         return false;
     s->work = gn_compute(s->xs.dtype);
@@ -222,13 +223,12 @@ static MlirValue gate_row(adze_gen *g, const recurrence *s, int gate, MlirValue 
 /* acc[i] += sum over k of weights[direction, row j of gates[i], k] * v[k]; v is `from`, or x[t, b]. */
 static bool dot(adze_gen *g, const recurrence *s, MlirValue weights, const row *from, int n,
                 const int *gates, MlirValue j, adze_scalar *acc) {
-    static const char *const names[MAX_GATES] = {"gate0", "gate1", "gate2", "gate3"};
     MlirValue zero = adze_index(g, 0), direction = adze_index(g, s->direction), rows[MAX_GATES];
     MlirValue length = from ? adze_index(g, s->hidden) : adze_extent(g, s->x, 2);
     const char *carried[MAX_GATES];
     for (int i = 0; i < n; i++) {
         rows[i] = gate_row(g, s, gates[i], j);
-        carried[i] = n == 1 ? "sum" : names[gates[i]];
+        carried[i] = s->gate_names[gates[i]];
     }
     gn_loop loop = gn_loop_begin(g, "k", zero, length, n, acc, carried);
     adze_scalar v, w, next[MAX_GATES];
@@ -326,7 +326,9 @@ static bool run_sequences(adze_gen *g, recurrence *s, step_f *step) {
         adze_scalar n;
         if (!adze_read(g, s->lengths, &s->b, &n))
             return false;
-        length = gn_index_clamp(g, adze_index_from(g, n), zero, seq);
+        MlirValue given = adze_index_from(g, n);
+        g->b.name = "length";
+        length = gn_index_clamp(g, given, zero, seq);
     }
     point_row(g, s, &s->h);
     if (!start_row(g, s, s->h0, &s->h))
@@ -387,8 +389,9 @@ static bool rnn_step(adze_gen *g, recurrence *s) {
 }
 
 bool adze_gen_rnn(adze_gen *g, MlirOperation op) {
+    static const char *const names[] = {"sum"};
     recurrence s;
-    return read_recurrence(g, op, 1, 1, &s) && make_row(g, &s, "h_next", s.y, &s.next) &&
+    return read_recurrence(g, op, 1, names, 1, &s) && make_row(g, &s, "h_next", s.y, &s.next) &&
            make_row(g, &s, "h", s.y_h, &s.h) && run(g, &s, 1, rnn_step);
 }
 
@@ -447,8 +450,9 @@ static bool gru_step(adze_gen *g, recurrence *s) {
 }
 
 bool adze_gen_gru(adze_gen *g, MlirOperation op) {
+    static const char *const names[] = {"sum_z", "sum_r", "sum_n"};
     recurrence s;
-    if (!read_recurrence(g, op, 3, 2, &s))
+    if (!read_recurrence(g, op, 3, names, 2, &s))
         return false;
     if (adze_get_bool(op, "linear_before_reset"))
         return make_row(g, &s, "h_next", s.y, &s.next) && make_row(g, &s, "h", s.y_h, &s.h) &&
@@ -512,8 +516,9 @@ static bool lstm_step(adze_gen *g, recurrence *s) {
 }
 
 bool adze_gen_lstm(adze_gen *g, MlirOperation op) {
+    static const char *const names[] = {"sum_i", "sum_o", "sum_f", "sum_c"};
     recurrence s;
-    return read_recurrence(g, op, 4, 3, &s) && make_row(g, &s, "h_next", s.y, &s.next) &&
+    return read_recurrence(g, op, 4, names, 3, &s) && make_row(g, &s, "h_next", s.y, &s.next) &&
            make_row(g, &s, "c", s.y_c, &s.c) && make_row(g, &s, "h", s.y_h, &s.h) &&
            run(g, &s, 3, lstm_step);
 }
