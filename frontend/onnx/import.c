@@ -43,12 +43,7 @@ static bool input_extent(importer *imp, const char *input, const onnx_Dimension 
         out->dims[axis] = d->dim_value;
         return true;
     }
-    const adze_onnx_dim *given = find_dim(imp, name);
-    if (!given)
-        return adze_error(&imp->ctx->diags, NULL,
-                          "input '%s': the extent of axis %d is '%s', which has no number — hint: give "
-                          "it one with --dim %s=N",
-                          input, axis, name, name);
+    const adze_onnx_dim *given = find_dim(imp, name); /* check_dims has seen that there is one */
     if (given->lo < 0 || given->hi < given->lo)
         return adze_error(&imp->ctx->diags, NULL, "dimension '%s': %lld..%lld is no range", name,
                           (long long)given->lo, (long long)given->hi);
@@ -170,12 +165,51 @@ static bool add_argument(importer *imp, const char *name, const onnx_TensorTypeP
     return true;
 }
 
+/* Every dimension without a number is named in one error, so that one more try is enough. */
+static bool check_dims(importer *imp, const onnx_GraphProto *g, const ox_map *initializers) {
+    adze_arena *arena = imp->ctx->arena;
+    const char *first = NULL, *missing = NULL, *hint = "";
+    int at = 0;
+    ox_map seen = {0};
+    for (size_t i = 0; i < g->input.count; i++) {
+        const char *input = ox_intern(imp, g->input.items[i]->name);
+        const onnx_TypeProto *t = g->input.items[i]->type;
+        const onnx_TensorShapeProto *s = t && t->tensor_type ? t->tensor_type->shape : NULL;
+        if (!s || ox_map_get(initializers, input) || find_bind(imp, input) ||
+            s->dim.count > ADZE_MAX_RANK)
+            continue;
+        for (size_t k = 0; k < s->dim.count; k++) {
+            const char *name = dim_name(imp, input, s->dim.items[k], (int)k);
+            if (!name || find_dim(imp, name))
+                continue;
+            name = ox_intern(imp, (adze_string){name, strlen(name)});
+            if (ox_map_get(&seen, name))
+                continue;
+            ox_map_put(arena, &seen, name, imp);
+            if (!first) {
+                first = input;
+                missing = name;
+                at = (int)k;
+            }
+            hint = adze_arena_printf(arena, "%s --dim %s=N", hint, name);
+        }
+    }
+    if (!first)
+        return true;
+    return adze_error(&imp->ctx->diags, NULL,
+                      "input '%s': the extent of axis %d is '%s', which has no number — hint: give one "
+                      "with%s",
+                      first, at, missing, hint);
+}
+
 /* Bound inputs first: they may tell the extents of others. */
 static bool add_inputs(importer *imp, const onnx_GraphProto *g, MlirAttribute *attrs, intptr_t *count) {
     ox_map initializers = {0};
     for (size_t i = 0; i < g->initializer.count; i++)
         ox_map_put(imp->ctx->arena, &initializers, ox_intern(imp, g->initializer.items[i]->name), imp);
-    for (int pass = 0; pass < 2; pass++)
+    for (int pass = 0; pass < 2; pass++) {
+        if (pass == 1 && !check_dims(imp, g, &initializers))
+            return false;
         for (size_t i = 0; i < g->input.count; i++) {
             const char *name = ox_intern(imp, g->input.items[i]->name);
             const adze_onnx_bind *bind = find_bind(imp, name);
@@ -190,6 +224,7 @@ static bool add_inputs(importer *imp, const onnx_GraphProto *g, MlirAttribute *a
                      : !add_argument(imp, name, type, &attrs[(*count)++]))
                 return false;
         }
+    }
     for (size_t i = 0; i < imp->opts->n_binds; i++) {
         const char *name = imp->opts->binds[i].name;
         if (!ox_map_get(&imp->scope->values, ox_intern(imp, (adze_string){name, strlen(name)})))

@@ -111,6 +111,8 @@ typedef struct ox_row {
 /* NULL when no row covers that opset. `other` (may be NULL) then says whether another opset does. */
 const ox_row *ox_find_row(const char *domain, const char *op, int64_t opset, bool *other);
 
+size_t adze_onnx_rows(const ox_row **out); /* the whole table, sorted */
+
 struct node {
     importer *imp;
     adze_context *ctx;

@@ -40,7 +40,6 @@ const ox_row *ox_find_row(const char *domain, const char *op, int64_t opset, boo
     return NULL;
 }
 
-/* For tests and listings. */
 size_t adze_onnx_rows(const ox_row **out) {
     *out = rows;
     return ADZE_COUNT(rows);

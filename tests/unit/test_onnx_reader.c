@@ -1,12 +1,14 @@
 /* The ONNX reader on good and on hostile bytes: each buffer is written here, field by field. */
-#include "frontend/onnx/import.h"
+#include "frontend/onnx/importer.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -319,6 +321,118 @@ static void keeps_external_data_in_its_folder(void **state) {
     }
 }
 
+/* ---- importing ---- */
+
+/* A file in the temporary folder with one graph: x [2] f32 in, y out, `nodes` as rows
+ * "name op input,input output". */
+static const char *write_model(const char *const *nodes, size_t count, const char *dim_param) {
+    static char path[64];
+    adze_text model = {0}, graph = {0}, opset = {0};
+    for (size_t i = 0; i < count; i++) {
+        char name[32], op[32], inputs[64], output[32];
+        adze_text node = {0};
+        if (sscanf(nodes[i], "%31s %31s %63s %31s", name, op, inputs, output) != 4)
+            abort();
+        for (char *in = strtok(inputs, ","); in; in = strtok(NULL, ","))
+            put_string(&node, 1, in);
+        put_string(&node, 2, output);
+        put_string(&node, 3, name);
+        put_string(&node, 4, op);
+        put_message(&graph, 1, &node);
+    }
+    for (int i = 0; i < 2; i++) {
+        adze_text value = {0}, type = {0}, tensor = {0}, shape = {0}, dim = {0};
+        if (dim_param)
+            put_string(&dim, 2, dim_param);
+        else
+            put_int(&dim, 1, 2);
+        put_message(&shape, 1, &dim);
+        put_int(&tensor, 1, 1);
+        put_message(&tensor, 2, &shape);
+        put_message(&type, 1, &tensor);
+        put_string(&value, 1, i ? "y" : "x");
+        put_message(&value, 2, &type);
+        put_message(&graph, i ? 12 : 11, &value);
+    }
+    put_int(&opset, 2, 17);
+    put_message(&model, 8, &opset);
+    put_message(&model, 7, &graph);
+    strcpy(path, "/tmp/adze-reader-XXXXXX");
+    int fd = mkstemp(path);
+    assert_true(fd >= 0 && write(fd, model.data, model.length) == (ssize_t)model.length);
+    close(fd);
+    adze_text_free(&model);
+    return path;
+}
+
+static void refuses_broken_graphs(void **state) {
+    (void)state;
+    static const struct {
+        const char *what, *nodes[3], *dim, *node, *error;
+    } cases[] = {
+        {"a cycle", {"a Add x,c b", "b Relu b c", "c Relu c y"}, NULL, "a", "made only later, by node 'b'"},
+        {"a node that feeds itself", {"a Add x,y y"}, NULL, "a", "cycle"},
+        {"a missing tensor", {"a Add x,w y"}, NULL, "a", "'w' is missing"},
+        {"an unknown operator", {"a Frobnicate x y"}, NULL, "a", "Frobnicate (opset 17) is not supported"},
+        {"two makers of one value", {"a Relu x y", "b Relu x y"}, NULL, "b", "something else makes too"},
+        {"an output that nothing makes", {"a Relu x z"}, NULL, "", "'y' is made by no node"},
+        {"an extent without a number", {"a Relu x y"}, "N", "", "the extent of axis 0 is 'N'"},
+    };
+    for (size_t i = 0; i < ADZE_COUNT(cases); i++) {
+        size_t count = 0;
+        while (count < 3 && cases[i].nodes[count])
+            count++;
+        const char *path = write_model(cases[i].nodes, count, cases[i].dim);
+        adze_context *ctx = adze_context_new();
+        MlirModule module;
+        if (adze_onnx_import(ctx, path, NULL, &module))
+            fail_msg("%s was imported", cases[i].what);
+        const adze_diagnostic *d = &ctx->diags.items[ctx->diags.count - 1];
+        if (strcmp(d->node, cases[i].node) || !strstr(d->cause, cases[i].error))
+            fail_msg("%s: the error says '%s' \"%s\", not '%s' \"%s\"", cases[i].what, d->node, d->cause,
+                     cases[i].node, cases[i].error);
+        adze_context_free(ctx);
+        unlink(path);
+    }
+}
+
+static void imports_with_a_bounded_dimension(void **state) {
+    (void)state;
+    static const char *const nodes[] = {"a Relu x z", "b Add z,x y"};
+    const char *path = write_model(nodes, 2, "N");
+    adze_context *ctx = adze_context_new();
+    adze_onnx_dim dim = {"N", 1, 8};
+    adze_onnx_options opts = {.name = "m", .dims = &dim, .n_dims = 1};
+    MlirModule module;
+    assert_true(adze_onnx_import(ctx, path, &opts, &module));
+    assert_true(adze_module_verify(ctx, module));
+    MlirOperation symbol = adze_symbol(module, "adze.dim", "N");
+    assert_false(mlirOperationIsNull(symbol));
+    assert_int_equal(adze_get_i64(symbol, "hi"), 8);
+    adze_text text = {0};
+    adze_module_print(module, &text);
+    assert_non_null(strstr(text.data, "tensor<?xf32, {dims = [\"N\"]}>"));
+    assert_non_null(strstr(text.data, "adze.node = \"b\""));
+    adze_text_free(&text);
+    mlirModuleDestroy(module);
+    adze_context_free(ctx);
+    unlink(path);
+}
+
+/* The table of operators is searched by halves: it must be sorted, its ranges apart. */
+static void finds_operators_by_name(void **state) {
+    (void)state;
+    const ox_row *rows;
+    size_t count = adze_onnx_rows(&rows);
+    for (size_t i = 1; i < count; i++) {
+        int c = strcmp(rows[i - 1].domain, rows[i].domain);
+        c = c ? c : strcmp(rows[i - 1].op, rows[i].op);
+        if (c > 0 || (c == 0 && rows[i - 1].high >= rows[i].low))
+            fail_msg("%s (%d..%d) stands out of order", rows[i].op, rows[i].low, rows[i].high);
+        assert_ptr_equal(ox_find_row(rows[i].domain, rows[i].op, rows[i].low, NULL), &rows[i]);
+    }
+}
+
 #define TEST(function) cmocka_unit_test_setup_teardown(function, set_up, tear_down)
 
 int main(void) {
@@ -332,6 +446,9 @@ int main(void) {
         TEST(decodes_typed_fields),
         TEST(checks_sizes_against_shapes),
         TEST(keeps_external_data_in_its_folder),
+        cmocka_unit_test(refuses_broken_graphs),
+        cmocka_unit_test(imports_with_a_bounded_dimension),
+        cmocka_unit_test(finds_operators_by_name),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
