@@ -280,20 +280,22 @@ MlirValue adze_extent(adze_gen *g, MlirValue value, int axis) {
         abort();
     if (shape.dims[axis] >= 0)
         return adze_index(g, shape.dims[axis]);
-    /* A bounded extent is the kernel's index argument of that name. */
+    /* A bounded extent is that of an argument which has it. */
     MlirBlock entry = mlirRegionGetFirstBlock(mlirOperationGetRegion(g->kernel, 0));
-    MlirAttribute all = adze_get(g->kernel, "arg_attrs");
     for (intptr_t i = 0; i < mlirBlockGetNumArguments(entry); i++) {
         MlirValue arg = mlirBlockGetArgument(entry, i);
-        if (!mlirTypeEqual(mlirValueGetType(arg), adze_index_type(g->ctx)))
+        adze_shape as;
+        if (!adze_value_shape(g->ctx, arg, &as))
             continue;
-        MlirAttribute name = mlirDictionaryAttrGetElementByName(mlirArrayAttrGetElement(all, i),
-                                                                ref("adze.dim"));
-        const char *text = adze_attr_str(g->ctx, name);
-        if (text && shape.symbols[axis] && !strcmp(text, shape.symbols[axis]))
-            return arg;
+        for (int d = 0; d < as.rank; d++) {
+            if (as.dims[d] >= 0 || !as.symbols[d] || !shape.symbols[axis] ||
+                strcmp(as.symbols[d], shape.symbols[axis]))
+                continue;
+            MlirValue operands[] = {arg, adze_index(g, d)};
+            return adze_build1(&g->b, "memref.dim", 2, operands, adze_index_type(g->ctx), 0, NULL);
+        }
     }
-    abort(); /* the kernel pass gives every kernel the dimensions it needs */
+    abort(); /* a result's bounded extents are all extents of buffers the kernel has */
 }
 
 /* ---- reading through operations ---- */

@@ -73,6 +73,17 @@ static bool read_window(MlirOperation op, int n, window *w) {
            adze_get_i64s(op, "dilations", MAX_SPATIAL, w->dilations) == n;
 }
 
+/* Only the batch may be bounded: windows need the numbers. */
+static bool known_extents(adze_gen *g, MlirOperation op, const adze_shape *xs) {
+    for (int d = 1; d < xs->rank; d++)
+        if (xs->dims[d] < 0)
+            return adze_error(&g->ctx->diags, adze_node(g->ctx, op),
+                              "the bounded extent '%s' is a channel or spatial axis of a window"
+                              " — hint: give it a number with --dim %s=N",
+                              xs->symbols[d], xs->symbols[d]);
+    return true;
+}
+
 static bool bad_window(adze_gen *g, MlirOperation op) {
     return adze_error(&g->ctx->diags, adze_node(g->ctx, op),
                       "strides, pads or dilations do not match the number of spatial axes");
@@ -116,6 +127,8 @@ bool adze_read_conv(adze_gen *g, MlirOperation op, int which, const MlirValue *i
         xs.rank < 2)
         return adze_error(&ctx->diags, adze_node(ctx, op), "operands of unexpected rank");
     int n = xs.rank - 2;
+    if (!known_extents(g, op, &xs))
+        return false;
     if (!read_window(op, n, &win))
         return bad_window(g, op);
     int64_t group = adze_get_i64(op, "group");
@@ -200,6 +213,8 @@ bool adze_read_conv_transpose(adze_gen *g, MlirOperation op, int which, const Ml
         xs.rank < 2)
         return adze_error(&ctx->diags, adze_node(ctx, op), "operands of unexpected rank");
     int n = xs.rank - 2;
+    if (!known_extents(g, op, &xs))
+        return false;
     if (!read_window(op, n, &win))
         return bad_window(g, op);
     int64_t group = adze_get_i64(op, "group"), per_group = xs.dims[1] / group;
@@ -298,6 +313,8 @@ bool adze_read_pool(adze_gen *g, MlirOperation op, int which, const MlirValue *i
         !adze_value_shape(ctx, mlirOperationGetResult(op, which), &ys) || xs.rank < 2)
         return adze_error(&ctx->diags, adze_node(ctx, op), "operand of unexpected rank");
     int n = xs.rank - 2;
+    if (!known_extents(g, op, &xs))
+        return false;
     if (!read_window(op, n, &win) || adze_get_i64s(op, "kernel", MAX_SPATIAL, kernel) != n)
         return bad_window(g, op);
     const char *kind = adze_get_str(ctx, op, "kind");

@@ -150,6 +150,9 @@ typedef struct adze_shape {
 /* False when `type` is not a ranked tensor or memref of at most ADZE_MAX_RANK. */
 bool adze_shape_of(adze_context *ctx, MlirType type, adze_shape *out);
 bool adze_value_shape(adze_context *ctx, MlirValue value, adze_shape *out);
+/* The names of the bounded extents as an attribute adze.dims (memref types cannot hold them); null when
+ * all extents are numbers. */
+MlirAttribute adze_dims_attr(adze_context *ctx, const adze_shape *shape);
 MlirType adze_tensor_type(adze_context *ctx, const adze_shape *shape);
 MlirType adze_memref_type(adze_context *ctx, const adze_shape *shape);
 MlirType adze_element_type(adze_context *ctx, adze_dtype dtype);

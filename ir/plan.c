@@ -7,11 +7,26 @@
 
 #include <string.h>
 
-int64_t adze_memref_bytes(adze_context *ctx, MlirType type) {
+int64_t adze_shape_bytes(MlirModule module, const adze_shape *shape) {
+    int64_t bytes = (int64_t)adze_dtype_get(shape->dtype)->host_bytes;
+    for (int d = 0; d < shape->rank; d++) {
+        int64_t extent = shape->dims[d];
+        if (extent < 0) {
+            MlirOperation dim = {NULL};
+            if (shape->symbols[d])
+                dim = adze_symbol(module, "adze.dim", shape->symbols[d]);
+            extent = mlirOperationIsNull(dim) ? 0 : adze_get_i64(dim, "hi");
+        }
+        bytes *= extent;
+    }
+    return bytes;
+}
+
+int64_t adze_buffer_bytes(adze_context *ctx, MlirModule module, MlirValue buffer) {
     adze_shape shape;
-    if (!adze_shape_of(ctx, type, &shape) || shape.dtype == ADZE_NO_DTYPE)
+    if (!adze_value_shape(ctx, buffer, &shape) || shape.dtype == ADZE_NO_DTYPE)
         return 0;
-    return adze_shape_count(&shape) * (int64_t)adze_dtype_get(shape.dtype)->host_bytes;
+    return adze_shape_bytes(module, &shape);
 }
 
 /* Operations of a region in order, nested ones at their place; `step` counts those that do work. */
@@ -60,6 +75,7 @@ static void widen(MlirOperation user, int step, void *data) {
 
 typedef struct reader {
     adze_context *ctx;
+    MlirModule module;
     MlirOperation entry;
     adze_memory_plan *plan;
     int max_buffers, max_steps;
@@ -86,7 +102,7 @@ static void collect(MlirOperation op, void *user) {
         adze_buffer *b = &p->buffers[p->n_buffers++];
         *b = (adze_buffer){.name = location_name(r->ctx, op),
                            .offset = adze_get_i64(op, "offset"),
-                           .bytes = adze_memref_bytes(r->ctx, mlirValueGetType(adze_result(op, 0))),
+                           .bytes = adze_buffer_bytes(r->ctx, r->module, adze_result(op, 0)),
                            .first = -1,
                            .last = -1};
         adze_buffer_uses(r->entry, adze_result(op, 0), widen, b);
@@ -111,11 +127,11 @@ bool adze_memory_plan_read(adze_context *ctx, MlirModule module, const char *ent
          !mlirOperationIsNull(op); op = mlirOperationGetNextInBlock(op)) {
         if (adze_is_op(op, "adze.weight"))
             out->weight_bytes += adze_get_i64(op, "bytes");
-        if (adze_is_op(op, "adze.state"))
-            out->state_bytes +=
-                (adze_memref_bytes(ctx, mlirTypeAttrGetValue(adze_get(op, "type"))) +
-                 ADZE_SCRATCH_ALIGN - 1) /
-                ADZE_SCRATCH_ALIGN * ADZE_SCRATCH_ALIGN;
+        adze_shape state;
+        if (adze_is_op(op, "adze.state") &&
+            adze_shape_of(ctx, mlirTypeAttrGetValue(adze_get(op, "type")), &state))
+            out->state_bytes += (adze_shape_bytes(module, &state) + ADZE_SCRATCH_ALIGN - 1) /
+                                ADZE_SCRATCH_ALIGN * ADZE_SCRATCH_ALIGN;
         if (!adze_is_op(op, "func.func") || mlirAttributeIsNull(adze_get(op, "adze.entry")))
             continue;
         const char *name = adze_get_str(ctx, op, "sym_name");
@@ -124,7 +140,7 @@ bool adze_memory_plan_read(adze_context *ctx, MlirModule module, const char *ent
     }
     if (mlirOperationIsNull(chosen))
         return adze_error(&ctx->diags, NULL, "the module has no entry '%s'", entry ? entry : "");
-    reader r = {ctx, chosen, out, 0, 0};
+    reader r = {ctx, module, chosen, out, 0, 0};
     adze_walk(chosen, count, &r);
     out->buffers = ADZE_NEW_ARRAY(ctx->arena, adze_buffer, (size_t)r.max_buffers + 1);
     out->steps = ADZE_NEW_ARRAY(ctx->arena, const char *, (size_t)r.max_steps + 1);

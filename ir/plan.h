@@ -29,8 +29,9 @@ typedef struct adze_memory_plan {
  * views, with the operation's step. */
 typedef void adze_buffer_use(MlirOperation user, int step, void *data);
 void adze_buffer_uses(MlirOperation entry, MlirValue value, adze_buffer_use *use, void *data);
-/* Bytes of a static memref type in generated code. */
-int64_t adze_memref_bytes(adze_context *ctx, MlirType type);
+/* Bytes in generated code; bounded extents count with their bound. */
+int64_t adze_shape_bytes(MlirModule module, const adze_shape *shape);
+int64_t adze_buffer_bytes(adze_context *ctx, MlirModule module, MlirValue buffer);
 
 bool adze_memory_plan_read(adze_context *ctx, MlirModule module, const char *entry,
                            adze_memory_plan *out);

@@ -30,12 +30,13 @@ adze_dtype adze_element_dtype(adze_context *ctx, MlirType element) {
     return ADZE_NO_DTYPE;
 }
 
-/* The names of bounded extents: {dims = ["T", ""]}. */
-static void read_symbols(adze_context *ctx, MlirAttribute encoding, adze_shape *out) {
-    if (mlirAttributeIsNull(encoding) || !mlirAttributeIsADictionary(encoding))
+/* The names of bounded extents: entry `key` of a dictionary, ["T", ""]. */
+static void read_symbols(adze_context *ctx, MlirAttribute dictionary, const char *key,
+                         adze_shape *out) {
+    if (mlirAttributeIsNull(dictionary) || !mlirAttributeIsADictionary(dictionary))
         return;
     MlirAttribute dims =
-        mlirDictionaryAttrGetElementByName(encoding, mlirStringRefCreateFromCString("dims"));
+        mlirDictionaryAttrGetElementByName(dictionary, mlirStringRefCreateFromCString(key));
     if (mlirAttributeIsNull(dims) || !mlirAttributeIsAArray(dims) ||
         mlirArrayAttrGetNumElements(dims) != out->rank)
         return;
@@ -57,14 +58,38 @@ bool adze_shape_of(adze_context *ctx, MlirType type, adze_shape *out) {
     for (int i = 0; i < out->rank; i++)
         out->dims[i] = mlirShapedTypeIsDynamicDim(type, i) ? -1 : mlirShapedTypeGetDimSize(type, i);
     if (tensor)
-        read_symbols(ctx, mlirRankedTensorTypeGetEncoding(type), out);
-    else
-        read_symbols(ctx, mlirMemRefTypeGetMemorySpace(type), out);
+        read_symbols(ctx, mlirRankedTensorTypeGetEncoding(type), "dims", out);
     return true;
 }
 
+/* A memref's type has no place for the names: they stand on the operation that makes it, or on the
+ * function's argument, as adze.dims. */
 bool adze_value_shape(adze_context *ctx, MlirValue value, adze_shape *out) {
-    return adze_shape_of(ctx, mlirValueGetType(value), out);
+    MlirType type = mlirValueGetType(value);
+    if (!adze_shape_of(ctx, type, out))
+        return false;
+    if (!mlirTypeIsAMemRef(type) || adze_shape_count(out) >= 0)
+        return true;
+    MlirOperation op = adze_defining(value);
+    if (!mlirOperationIsNull(op)) {
+        const char *names[ADZE_MAX_RANK];
+        if (adze_get_strs(ctx, op, "adze.dims", ADZE_MAX_RANK, names) == out->rank)
+            for (int i = 0; i < out->rank; i++)
+                out->symbols[i] = *names[i] ? names[i] : NULL;
+        return true;
+    }
+    MlirAttribute all = adze_get(mlirBlockGetParentOperation(mlirBlockArgumentGetOwner(value)), "arg_attrs");
+    intptr_t i = mlirBlockArgumentGetArgNumber(value);
+    if (!mlirAttributeIsNull(all) && i < mlirArrayAttrGetNumElements(all))
+        read_symbols(ctx, mlirArrayAttrGetElement(all, i), "adze.dims", out);
+    return true;
+}
+
+MlirAttribute adze_dims_attr(adze_context *ctx, const adze_shape *s) {
+    const char *names[ADZE_MAX_RANK];
+    for (int i = 0; i < s->rank; i++)
+        names[i] = s->dims[i] < 0 && s->symbols[i] ? s->symbols[i] : "";
+    return adze_shape_count(s) < 0 ? adze_strs(ctx, s->rank, names) : mlirAttributeGetNull();
 }
 
 static MlirAttribute symbols_attr(adze_context *ctx, const adze_shape *s, int64_t *dims) {
@@ -90,14 +115,14 @@ MlirType adze_tensor_type(adze_context *ctx, const adze_shape *s) {
     return mlirRankedTensorTypeGet(s->rank, dims, s->element, encoding);
 }
 
-/* A memref holds the storage type of a quantized element; the names of bounded extents stand in its
- * memory space, the one free attribute a memref type has. */
+/* A memref holds the storage type of a quantized element. */
 MlirType adze_memref_type(adze_context *ctx, const adze_shape *s) {
     int64_t dims[ADZE_MAX_RANK];
-    MlirAttribute space = symbols_attr(ctx, s, dims);
+    for (int i = 0; i < s->rank; i++)
+        dims[i] = s->dims[i] < 0 ? mlirShapedTypeGetDynamicSize() : s->dims[i];
     MlirType element =
         mlirTypeIsAQuantizedType(s->element) ? ctx->elements[s->dtype] : s->element;
-    return mlirMemRefTypeContiguousGet(element, s->rank, dims, space);
+    return mlirMemRefTypeContiguousGet(element, s->rank, dims, mlirAttributeGetNull());
 }
 
 int64_t adze_shape_count(const adze_shape *s) {

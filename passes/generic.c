@@ -122,8 +122,23 @@ static bool extent_of(adze_generic *g, const char *symbol, MlirValue *out) {
             return true;
         }
     }
+    /* or of one of the kernel's buffers: its result's, at least */
+    for (intptr_t i = 0; symbol && i < mlirBlockGetNumArguments(g->b->block); i++) {
+        MlirValue arg = mlirBlockGetArgument(g->b->block, i);
+        adze_shape shape;
+        if (!mlirTypeIsAMemRef(mlirValueGetType(arg)) || !adze_value_shape(g->ctx, arg, &shape))
+            continue;
+        for (int d = 0; d < shape.rank; d++) {
+            if (shape.dims[d] >= 0 || !shape.symbols[d] || strcmp(shape.symbols[d], symbol))
+                continue;
+            adze_named at = {"value", mlirIntegerAttrGet(type, d)};
+            MlirValue operands[2] = {arg, adze_build1(g->b, "arith.constant", 0, NULL, type, 1, &at)};
+            *out = adze_build1(g->b, "memref.dim", 2, operands, type, 0, NULL);
+            return true;
+        }
+    }
     return adze_error(&g->ctx->diags, adze_node(g->ctx, g->source),
-                      "the extent '%s' of a result is none of its operands'", symbol ? symbol : "?");
+                      "the extent '%s' of a result is no operand's", symbol ? symbol : "?");
 }
 
 static bool empty(adze_generic *g, const adze_shape *shape, MlirValue *out) {

@@ -29,7 +29,7 @@ typedef struct lowering {
     adze_builder before;   /* kernels go before the entry */
     adze_value_map memref; /* level-1 value -> its buffer */
     adze_value_map planned; /* level-1 value -> a buffer it is to be written to */
-    int n_kernels;
+    int n_inputs, n_kernels;
     struct lowering_write { /* states written at the end of the entry */
         MlirValue value;
         const char *state;
@@ -39,17 +39,25 @@ typedef struct lowering {
 
 /* ---- functions ---- */
 
-static MlirAttribute dict2(adze_context *ctx, const char *k0, MlirAttribute v0, const char *k1,
-                           MlirAttribute v1) {
-    MlirNamedAttribute items[2];
-    int n = 0;
-    if (!mlirAttributeIsNull(v0))
-        items[n++] = mlirNamedAttributeGet(
-            mlirIdentifierGet(ctx->mlir, mlirStringRefCreateFromCString(k0)), v0);
-    if (!mlirAttributeIsNull(v1))
-        items[n++] = mlirNamedAttributeGet(
-            mlirIdentifierGet(ctx->mlir, mlirStringRefCreateFromCString(k1)), v1);
-    return mlirDictionaryAttrGet(ctx->mlir, n, items);
+/* A dictionary of the entries that are not null. */
+static MlirAttribute dictionary(adze_context *ctx, int n, const adze_named *entries) {
+    MlirNamedAttribute items[8];
+    int kept = 0;
+    for (int i = 0; i < n; i++)
+        if (!mlirAttributeIsNull(entries[i].value))
+            items[kept++] = mlirNamedAttributeGet(
+                mlirIdentifierGet(ctx->mlir, mlirStringRefCreateFromCString(entries[i].name)),
+                entries[i].value);
+    return mlirDictionaryAttrGet(ctx->mlir, kept, items);
+}
+
+/* What is said of a buffer argument. */
+static MlirAttribute argument_attrs(adze_context *ctx, const char *access, MlirAttribute name,
+                                    const adze_shape *shape) {
+    adze_named entries[] = {{"adze.access", adze_str(ctx, access)},
+                            {"adze.name", name},
+                            {"adze.dims", adze_dims_attr(ctx, shape)}};
+    return dictionary(ctx, ADZE_COUNT(entries), entries);
 }
 
 /* A function with memref arguments; its one block is returned in *body. */
@@ -79,7 +87,7 @@ static MlirOperation new_function(adze_builder *b, const char *name, int n, cons
     return f;
 }
 
-static bool memref_type_of(lowering *l, MlirOperation op, MlirValue value, MlirType *out) {
+static bool memref_shape(lowering *l, MlirOperation op, MlirValue value, adze_shape *out) {
     adze_shape shape;
     if (!adze_value_shape(l->ctx, value, &shape))
         return adze_error(&l->ctx->diags, adze_node(l->ctx, op), "a value is not a ranked tensor");
@@ -88,44 +96,123 @@ static bool memref_type_of(lowering *l, MlirOperation op, MlirValue value, MlirT
         return adze_error(&l->ctx->diags, adze_node(l->ctx, op),
                           "values of type %s have no lowering to C yet",
                           shape.dtype == ADZE_NO_DTYPE ? "?" : info->name);
-    for (int d = 0; d < shape.rank; d++)
-        if (shape.dims[d] < 0)
-            return adze_error(&l->ctx->diags, adze_node(l->ctx, op),
-                              "the bounded extent '%s' has no lowering to C yet"
-                              " — hint: bind it with --dim %s=N",
-                              shape.symbols[d], shape.symbols[d]);
-    *out = adze_memref_type(l->ctx, &shape);
+    if (adze_quant_of(l->ctx, shape.element, &(adze_quant){0}))
+        shape.element = adze_element_type(l->ctx, shape.dtype);
+    *out = shape;
     return true;
+}
+
+static MlirType memref_type(lowering *l, const adze_shape *shape) {
+    return adze_memref_type(l->ctx, shape);
+}
+
+/* Says which of a new buffer's extents are which bounded dimensions. */
+static MlirValue with_dims(lowering *l, MlirValue memref, const adze_shape *shape) {
+    MlirAttribute dims = adze_dims_attr(l->ctx, shape);
+    if (!mlirAttributeIsNull(dims))
+        adze_set(adze_defining(memref), "adze.dims", dims);
+    return memref;
 }
 
 /* ---- buffers ---- */
 
-static MlirValue alloc(lowering *l, MlirType type, const char *name) {
-    adze_named attr = {"operandSegmentSizes", adze_parse_attr(l->ctx, "array<i32: 0, 0>")};
+/* The value of a bounded dimension in this call: the extent of an argument of the entry that has it. */
+static bool dimension(lowering *l, const char *symbol, MlirValue *out) {
+    adze_context *ctx = l->ctx;
+    MlirBlock top = mlirRegionGetFirstBlock(mlirOperationGetRegion(l->entry, 0));
+    for (int i = 0; i < l->n_inputs; i++) {
+        MlirValue arg = mlirBlockGetArgument(top, i);
+        adze_shape shape;
+        adze_value_shape(ctx, arg, &shape);
+        for (int d = 0; d < shape.rank; d++) {
+            if (shape.dims[d] >= 0 || !symbol || strcmp(shape.symbols[d], symbol))
+                continue;
+            MlirType index = adze_index_type(ctx);
+            adze_named at = {"value", mlirIntegerAttrGet(index, d)};
+            MlirValue axis = adze_build1(&l->b, "arith.constant", 0, NULL, index, 1, &at);
+            *out = adze_build1(&l->b, "memref.dim", 2, (MlirValue[]){arg, axis}, index, 0, NULL);
+            return true;
+        }
+    }
+    return adze_error(&ctx->diags, NULL, "the bounded dimension '%s' is the extent of no input",
+                      symbol ? symbol : "?");
+}
+
+static bool alloc(lowering *l, const adze_shape *shape, const char *name, MlirValue *out) {
+    MlirValue extents[ADZE_MAX_RANK];
+    int n = 0;
+    for (int d = 0; d < shape->rank; d++)
+        if (shape->dims[d] < 0 && !dimension(l, shape->symbols[d], &extents[n++]))
+            return false;
+    adze_named attr = {
+        "operandSegmentSizes",
+        adze_parse_attr(l->ctx, adze_arena_printf(l->ctx->arena, "array<i32: %d, 0>", n))};
     l->b.name = name;
-    return adze_build1(&l->b, "memref.alloc", 0, NULL, type, 1, &attr);
+    *out = with_dims(
+        l, adze_build1(&l->b, "memref.alloc", n, extents, memref_type(l, shape), 1, &attr), shape);
+    return true;
 }
 
 /* The same bytes under another shape. */
-static MlirValue view(lowering *l, MlirValue memref, MlirType type) {
+static bool view(lowering *l, MlirValue memref, const adze_shape *wanted, MlirValue *out) {
+    const adze_shape shape = *wanted;
+    MlirType type = memref_type(l, wanted);
+    *out = memref;
     if (mlirTypeEqual(mlirValueGetType(memref), type))
-        return memref;
-    int rank = (int)mlirShapedTypeGetRank(type);
+        return true;
+    MlirType index = adze_index_type(l->ctx);
+    MlirValue operands[1 + 2 * ADZE_MAX_RANK] = {memref}, dynamic_strides[ADZE_MAX_RANK];
     int64_t sizes[ADZE_MAX_RANK], strides[ADZE_MAX_RANK], zero = 0, stride = 1;
-    for (int d = rank - 1; d >= 0; d--) {
-        sizes[d] = mlirShapedTypeGetDimSize(type, d);
-        strides[d] = stride;
-        stride *= sizes[d];
+    int n_sizes = 0, n_strides = 0;
+    MlirValue product = {NULL}; /* the stride, once it depends on a bounded extent */
+    for (int d = 0; d < shape.rank; d++) {
+        sizes[d] = shape.dims[d];
+        if (shape.dims[d] < 0) {
+            sizes[d] = mlirShapedTypeGetDynamicSize();
+            if (!dimension(l, shape.symbols[d], &operands[1 + n_sizes++]))
+                return false;
+        }
     }
-    adze_named attrs[] = {{"static_offsets", adze_i64s(l->ctx, 1, &zero)},
-                          {"static_sizes", adze_i64s(l->ctx, rank, sizes)},
-                          {"static_strides", adze_i64s(l->ctx, rank, strides)},
-                          {"operandSegmentSizes", adze_parse_attr(l->ctx, "array<i32: 1, 0, 0, 0>")}};
-    return adze_build1(&l->b, "memref.reinterpret_cast", 1, &memref, type, 4, attrs);
+    MlirValue by_axis[ADZE_MAX_RANK] = {{NULL}};
+    for (int d = shape.rank - 1, bounded = n_sizes; d >= 0; d--) {
+        strides[d] = product.ptr ? mlirShapedTypeGetDynamicStrideOrOffset() : stride;
+        by_axis[d] = product;
+        MlirValue extent = {NULL};
+        if (shape.dims[d] < 0)
+            extent = operands[bounded--];
+        else
+            stride *= shape.dims[d];
+        if (!extent.ptr && !product.ptr)
+            continue;
+        adze_named known = {"value",
+                            mlirIntegerAttrGet(index, product.ptr ? shape.dims[d] : stride)};
+        MlirValue left = product, right = extent;
+        if (!left.ptr)
+            left = adze_build1(&l->b, "arith.constant", 0, NULL, index, 1, &known);
+        else if (!right.ptr)
+            right = adze_build1(&l->b, "arith.constant", 0, NULL, index, 1, &known);
+        product = adze_build1(&l->b, "arith.muli", 2, (MlirValue[]){left, right}, index, 0, NULL);
+    }
+    for (int d = 0; d < shape.rank; d++)
+        if (by_axis[d].ptr)
+            dynamic_strides[n_strides++] = by_axis[d];
+    memcpy(operands + 1 + n_sizes, dynamic_strides, (size_t)n_strides * sizeof *operands);
+    adze_named attrs[] = {
+        {"static_offsets", adze_i64s(l->ctx, 1, &zero)},
+        {"static_sizes", adze_i64s(l->ctx, shape.rank, sizes)},
+        {"static_strides", adze_i64s(l->ctx, shape.rank, strides)},
+        {"operandSegmentSizes",
+         adze_parse_attr(l->ctx, adze_arena_printf(l->ctx->arena, "array<i32: 1, 0, %d, %d>", n_sizes,
+                                                   n_strides))}};
+    *out = with_dims(l,
+                     adze_build1(&l->b, "memref.reinterpret_cast", 1 + n_sizes + n_strides, operands,
+                                 type, 4, attrs),
+                     wanted);
+    return true;
 }
 
 /* Constants of several elements become weights. */
-static bool constant_memref(lowering *l, MlirValue value, MlirOperation op, MlirType type,
+static bool constant_memref(lowering *l, MlirValue value, MlirOperation op, const adze_shape *shape,
                             MlirValue *out) {
     const char *weight = NULL;
     if (adze_is_op(op, "adze.get_weight")) {
@@ -144,7 +231,7 @@ static bool constant_memref(lowering *l, MlirValue value, MlirOperation op, Mlir
         adze_text_free(&packed);
     }
     adze_named attr = {"weight", adze_str(l->ctx, weight)};
-    *out = adze_build1(&l->b, "adze.get_weight", 0, NULL, type, 1, &attr);
+    *out = adze_build1(&l->b, "adze.get_weight", 0, NULL, memref_type(l, shape), 1, &attr);
     return true;
 }
 
@@ -153,8 +240,8 @@ static bool buffer_of(lowering *l, MlirOperation user, MlirValue value, MlirValu
     if (out->ptr)
         return true;
     MlirOperation op = adze_defining(value);
-    MlirType type;
-    if (!memref_type_of(l, user, value, &type))
+    adze_shape shape;
+    if (!memref_shape(l, user, value, &shape))
         return false;
     if (!mlirOperationIsNull(op) &&
         (adze_is_op(op, "adze.constant") || adze_is_op(op, "adze.get_weight"))) {
@@ -162,7 +249,7 @@ static bool buffer_of(lowering *l, MlirOperation user, MlirValue value, MlirValu
         adze_builder here = l->b;
         MlirBlock top = mlirRegionGetFirstBlock(mlirOperationGetRegion(l->entry, 0));
         l->b = (adze_builder){.ctx = l->ctx, .block = top, .before = mlirBlockGetFirstOperation(top)};
-        bool ok = constant_memref(l, value, op, type, out);
+        bool ok = constant_memref(l, value, op, &shape, out);
         l->b = here;
         if (ok)
             adze_map_set(&l->memref, value, *out);
@@ -173,13 +260,14 @@ static bool buffer_of(lowering *l, MlirOperation user, MlirValue value, MlirValu
 
 /* Where a value of this block is to be written: where it was planned, or a fresh buffer. */
 static bool destination(lowering *l, MlirOperation op, MlirValue value, MlirValue *out) {
-    MlirType type;
-    if (!memref_type_of(l, op, value, &type))
+    adze_shape shape;
+    if (!memref_shape(l, op, value, &shape))
         return false;
     *out = adze_map_get(&l->planned, value);
     if (!out->ptr) {
         const char *node = adze_node(l->ctx, op);
-        *out = alloc(l, type, *node ? adze_c_name(l->ctx, node) : NULL);
+        if (!alloc(l, &shape, *node ? adze_c_name(l->ctx, node) : NULL, out))
+            return false;
     }
     adze_map_set(&l->memref, value, *out);
     return true;
@@ -231,8 +319,9 @@ static bool add_argument(outline *o, MlirOperation op, MlirValue value, MlirValu
     o->args[o->n] = buffer;
     o->from[o->n] = value;
     o->types[o->n] = mlirValueGetType(buffer);
-    o->attrs[o->n] = dict2(ctx, "adze.access", adze_str(ctx, access), "adze.name",
-                           adze_str(ctx, unique));
+    adze_shape shape;
+    adze_value_shape(ctx, buffer, &shape);
+    o->attrs[o->n] = argument_attrs(ctx, access, adze_str(ctx, unique), &shape);
     o->n++;
     return true;
 }
@@ -338,14 +427,15 @@ static bool hoist_tables(outline *o, MlirBlock body) {
                      (adze_is_op(op, "adze.constant") &&
                       !is_scalar_constant(l->ctx, adze_result(op, 0)));
         if (table) {
-            MlirType type;
+            adze_shape shape;
             MlirValue tensor = adze_result(op, 0), buffer;
-            if (!memref_type_of(l, op, tensor, &type) ||
-                !constant_memref(l, tensor, op, type, &buffer))
+            if (!memref_shape(l, op, tensor, &shape) ||
+                !constant_memref(l, tensor, op, &shape, &buffer))
                 return false;
             if (!add_argument(o, op, tensor, buffer, "table", "read"))
                 return false;
-            MlirValue arg = mlirBlockAddArgument(body, type, mlirLocationUnknownGet(l->ctx->mlir));
+            MlirValue arg = mlirBlockAddArgument(body, mlirValueGetType(buffer),
+                                                 mlirLocationUnknownGet(l->ctx->mlir));
             adze_builder b = adze_before(l->ctx, op);
             MlirValue value = argument_tensor(&b, arg);
             adze_replace(op, &value);
@@ -427,8 +517,8 @@ static bool outline_group(lowering *l, const adze_group *group) {
     }
     if (adze_value_shape(ctx, results[0], &shape)) {
         int64_t tile[ADZE_MAX_RANK] = {0};
-        adze_set(kernel, "adze.schedule",
-                 dict2(ctx, "tile", adze_i64s(ctx, shape.rank, tile), "", mlirAttributeGetNull()));
+        adze_named entry = {"tile", adze_i64s(ctx, shape.rank, tile)};
+        adze_set(kernel, "adze.schedule", dictionary(ctx, 1, &entry));
     }
     MlirStringRef name = mlirStringAttrGetValue(adze_get(kernel, "sym_name"));
     adze_named callee = {"callee", mlirFlatSymbolRefAttrGet(ctx->mlir, name)};
@@ -476,7 +566,11 @@ static bool lower_if(lowering *l, MlirOperation op) {
             MlirValue value, target = adze_map_get(&l->memref, adze_result(op, (int)i));
             if (!buffer_of(l, yield, mlirOperationGetOperand(yield, i), &value))
                 return false;
-            copy(l, view(l, value, mlirValueGetType(target)), target);
+            MlirValue shaped;
+            adze_shape shape;
+            if (!adze_value_shape(ctx, target, &shape) || !view(l, value, &shape, &shaped))
+                return false;
+            copy(l, shaped, target);
         }
         adze_build(&l->b, "scf.yield", 0, NULL, 0, NULL, 0, NULL, 0);
     }
@@ -485,21 +579,24 @@ static bool lower_if(lowering *l, MlirOperation op) {
 }
 
 static bool lower_value(lowering *l, MlirOperation op) {
-    MlirType type;
+    adze_shape shape;
     MlirValue buffer;
     if (adze_is_op(op, "adze.reshape")) {
         MlirValue result = adze_result(op, 0);
-        if (!memref_type_of(l, op, result, &type) ||
+        if (!memref_shape(l, op, result, &shape) ||
             !buffer_of(l, op, mlirOperationGetOperand(op, 0), &buffer))
             return false;
-        adze_map_set(&l->memref, result, view(l, buffer, type));
+        if (!view(l, buffer, &shape, &buffer))
+            return false;
+        adze_map_set(&l->memref, result, buffer);
     } else if (adze_is_op(op, "adze.state_read")) {
         MlirValue result = adze_result(op, 0);
-        if (!memref_type_of(l, op, result, &type))
+        if (!memref_shape(l, op, result, &shape))
             return false;
         adze_named attr = {"state", adze_get(op, "state")};
-        adze_map_set(&l->memref, result,
-                     adze_build1(&l->b, "adze.state_ref", 0, NULL, type, 1, &attr));
+        MlirValue state = adze_build1(&l->b, "adze.state_ref", 0, NULL, memref_type(l, &shape), 1,
+                                      &attr);
+        adze_map_set(&l->memref, result, with_dims(l, state, &shape));
     } else if (adze_is_op(op, "adze.state_write")) {
         if (l->n_writes == (int)ADZE_COUNT(l->writes))
             return adze_error(&l->ctx->diags, adze_node(l->ctx, op), "more than %zu states",
@@ -535,10 +632,10 @@ static bool lower_block(lowering *l, MlirBlock block) {
 
 /* Plans each result of the entry into its output argument where one operation of the entry's block
  * makes it, looking through reshapes; the others are copied at the end. */
-static void plan_outputs(lowering *l, MlirOperation ret, int n_inputs, MlirBlock body) {
+static bool plan_outputs(lowering *l, MlirOperation ret, MlirBlock body) {
     for (intptr_t i = 0; i < mlirOperationGetNumOperands(ret); i++) {
         MlirValue value = mlirOperationGetOperand(ret, i);
-        MlirValue buffer = mlirBlockGetArgument(body, n_inputs + i);
+        MlirValue buffer = mlirBlockGetArgument(body, l->n_inputs + i);
         for (;;) {
             MlirOperation op = adze_defining(value);
             if (mlirOperationIsNull(op) || adze_map_get(&l->planned, value).ptr)
@@ -547,14 +644,17 @@ static void plan_outputs(lowering *l, MlirOperation ret, int n_inputs, MlirBlock
                 value = mlirOperationGetOperand(op, 0);
                 continue;
             }
-            MlirType type;
+            adze_shape shape;
             if ((adze_fuse_class_of(l->ctx, op) == ADZE_FUSE_VALUE && !adze_is_op(op, "scf.if")) ||
-                !memref_type_of(l, op, value, &type))
+                !memref_shape(l, op, value, &shape))
                 break;
-            adze_map_set(&l->planned, value, view(l, buffer, type));
+            if (!view(l, buffer, &shape, &buffer))
+                return false;
+            adze_map_set(&l->planned, value, buffer);
             break;
         }
     }
+    return true;
 }
 
 static bool same_buffer(MlirValue a, MlirValue b) {
@@ -574,22 +674,23 @@ static bool lower_entry(adze_context *ctx, MlirModule module, MlirOperation old,
     int n_out = (int)mlirOperationGetNumOperands(ret), n = n_in + n_out;
     MlirType *types = ADZE_NEW_ARRAY(ctx->arena, MlirType, n ? (size_t)n : 1);
     MlirAttribute *attrs = ADZE_NEW_ARRAY(ctx->arena, MlirAttribute, n ? (size_t)n : 1);
-    lowering l = {.ctx = ctx, .module = module, .n_kernels = *n_kernels};
+    lowering l = {.ctx = ctx, .module = module, .n_inputs = n_in, .n_kernels = *n_kernels};
     l.memref.arena = l.planned.arena = ctx->arena;
     const char *lists[] = {"arg_attrs", "res_attrs"};
     for (int i = 0; i < n; i++) {
         bool input = i < n_in;
         MlirValue value = input ? mlirBlockGetArgument(from, i)
                                 : mlirOperationGetOperand(ret, i - n_in);
-        if (!memref_type_of(&l, old, value, &types[i]))
+        adze_shape shape;
+        if (!memref_shape(&l, old, value, &shape))
             return false;
+        types[i] = adze_memref_type(ctx, &shape);
         MlirAttribute list = adze_get(old, lists[!input]), name = mlirAttributeGetNull();
         if (!mlirAttributeIsNull(list))
             name = mlirDictionaryAttrGetElementByName(
                 mlirArrayAttrGetElement(list, input ? i : i - n_in),
                 mlirStringRefCreateFromCString("adze.name"));
-        attrs[i] = dict2(ctx, "adze.access", adze_str(ctx, input ? "read" : "write"), "adze.name",
-                         name);
+        attrs[i] = argument_attrs(ctx, input ? "read" : "write", name, &shape);
     }
     MlirBlock body;
     adze_builder before = adze_before(ctx, old);
@@ -601,8 +702,7 @@ static bool lower_entry(adze_context *ctx, MlirModule module, MlirOperation old,
     l.b = adze_at_end(ctx, body);
     for (int i = 0; i < n_in; i++)
         adze_map_set(&l.memref, mlirBlockGetArgument(from, i), mlirBlockGetArgument(body, i));
-    plan_outputs(&l, ret, n_in, body);
-    if (!lower_block(&l, from))
+    if (!plan_outputs(&l, ret, body) || !lower_block(&l, from))
         return false;
     for (int i = 0; i < n_out; i++) {
         MlirValue buffer, out = mlirBlockGetArgument(body, n_in + i);

@@ -52,7 +52,7 @@ static void collect_alloc(MlirOperation op, void *user) {
         return;
     slot *s = &p->slots[p->n++];
     *s = (slot){.alloc = op,
-                .bytes = adze_memref_bytes(p->ctx, mlirValueGetType(adze_result(op, 0))),
+                .bytes = adze_buffer_bytes(p->ctx, p->module, adze_result(op, 0)),
                 .first = -1,
                 .last = -1,
                 .shares = -1};
@@ -251,6 +251,9 @@ static void replace_alloc(placing *p, const slot *s, int64_t offset) {
     adze_named attrs[] = {{"region", adze_str(ctx, "scratch")}, {"offset", adze_i64(ctx, offset)}};
     MlirValue region = adze_build1(&b, "adze.region", 0, NULL,
                                    mlirValueGetType(adze_result(s->alloc, 0)), 2, attrs);
+    MlirAttribute dims = adze_get(s->alloc, "adze.dims");
+    if (!mlirAttributeIsNull(dims))
+        adze_set(adze_defining(region), "adze.dims", dims);
     adze_replace(s->alloc, &region);
 }
 
