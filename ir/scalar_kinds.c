@@ -227,10 +227,12 @@ static bool operation_word(machine *m, const char *word) {
             push(m, out);
             return true;
         }
-        /* C leaves shifts by the width or more undefined */
-        if (word[0] == 's' && word[1] == 'h' && !in[1].known) {
-            double last = (double)mlirIntegerTypeGetWidth(m->type) - 1;
-            in[1] = build(m, "arith.andi", 2, (term[]){in[1], number(last)}, false);
+        /* shifts by the width or more are undefined in ONNX and C; here as in the reference */
+        if (!strcmp(word, "shl") || !strcmp(word, "shr")) {
+            double last = adze_dtype_get(m->dtype)->bits - 1;
+            bool small = in[1].known && in[1].number >= 0 && in[1].number <= last;
+            if (!small)
+                in[1] = build(m, "arith.andi", 2, (term[]){in[1], number(last)}, false);
         }
         /* negating or multiplying by -1 a number that is not built yet */
         if (!strcmp(word, "neg") && in[0].known)
@@ -318,8 +320,6 @@ static bool special_word(machine *m, const char *word) {
         push(m, word[0] == 'x' ? m->x : m->y);
     } else if (!strcmp(word, "p0") || !strcmp(word, "p1")) {
         push(m, parameter(m, word[1] - '0'));
-    } else if (!strcmp(word, "bits")) {
-        push(m, number(adze_dtype_get(m->dtype)->bits));
     } else if (!strcmp(word, "=t")) {
         m->kept = pop(m);
     } else if (!strcmp(word, "t")) {

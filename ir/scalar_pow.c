@@ -1,6 +1,6 @@
 /* Integer powers by squaring. A linalg body has no loops, so the steps are written out: exponents up to
- * 63 take six, and from 64 on every result has overflowed unless |x| is at most one, or is zero because
- * x is even; those come out right with 64 plus the exponent's parity. */
+ * 63 take six. From 64 on every result has overflowed unless |x| is at most one, or is zero because x is
+ * even; 64 plus the exponent's last six bits gives those, and all results of eight bits, exactly. */
 #include "ir/scalar_internal.h"
 
 enum { MAX_BITS = 7, LARGE = 64, MAX_UNROLLED = 64 };
@@ -37,7 +37,9 @@ bool adze_scalar_integer_pow(adze_builder *b, adze_scalar x, adze_scalar y, adze
     int steps = info->bits - y_signed;
     if (steps > MAX_BITS - 1) {
         adze_scalar large = adze_scalar_i64(b, y.dtype, LARGE), is_large, capped;
-        if (!adze_scalar_binary(b, "bit_or", odd, large, &capped) ||
+        adze_scalar last = adze_scalar_i64(b, y.dtype, LARGE - 1);
+        if (!adze_scalar_binary(b, "bit_and", y, last, &capped) ||
+            !adze_scalar_binary(b, "bit_or", capped, large, &capped) ||
             !adze_scalar_binary(b, "greater_equal", y, large, &is_large))
             return false;
         exponent = adze_scalar_select(b, is_large, capped, y);
