@@ -271,6 +271,37 @@ static void test_state(void **unused) {
     adze_context_free(ctx);
 }
 
+static void test_bounded(void **unused) {
+    (void)unused;
+    adze_context *ctx = adze_context_new();
+    /* [T,2] flattened to [2T], joined with itself, summed over what is left: every extent follows
+     */
+    MlirModule module = parse(
+        ctx, "#t = {dims = [\"T\", \"\"]}\n#f = {dims = [\"F\"]}\n#g = {dims = [\"G\"]}\n"
+             "module attributes {adze.level = 1 : i64} {\n"
+             "\"adze.dim\"() {sym_name = \"T\", lo = 1 : i64, hi = 4 : i64} : () -> ()\n"
+             "\"adze.dim\"() {sym_name = \"F\", lo = 2 : i64, hi = 8 : i64} : () -> ()\n"
+             "\"adze.dim\"() {sym_name = \"G\", lo = 4 : i64, hi = 16 : i64} : () -> ()\n"
+             "func.func @run(%x: tensor<?x2xf32, #t>) -> (tensor<f32>, tensor<i64>)"
+             " attributes {adze.entry} {\n"
+             "  %f = \"adze.reshape\"(%x) : (tensor<?x2xf32, #t>) -> tensor<?xf32, #f>\n"
+             "  %g = tensor.concat dim(0) %f, %f : (tensor<?xf32, #f>, tensor<?xf32, #f>)"
+             " -> tensor<?xf32, #g>\n"
+             "  %s = \"adze.reduce\"(%g) {kind = \"sum\", axes = array<i64: 0>}"
+             " : (tensor<?xf32, #g>) -> tensor<f32>\n"
+             "  %n = \"adze.extent\"(%g) {axis = 0 : i64} : (tensor<?xf32, #g>) -> tensor<i64>\n"
+             "  return %s, %n : tensor<f32>, tensor<i64>\n} }");
+    adze_tensor in = tensor_of(ctx, "f32[3,2]: 1 2 3 4 5 6"), out[2];
+    assert_true(adze_ref_run(ctx, module, NULL, &in, 1, out, 2, NULL, NULL));
+    assert_float_equal(adze_tensor_get_f64(&out[0], 0), 42, 0);
+    assert_int_equal(adze_tensor_get_i64(&out[1], 0), 12);
+    in = tensor_of(ctx, "f32[5,2]: 1 2 3 4 5 6 7 8 9 10");
+    assert_false(adze_ref_run(ctx, module, NULL, &in, 1, out, 2, NULL, NULL));
+    assert_string_equal(ctx->diags.items[0].cause, "dimension 'T' is 5, outside 1 to 4");
+    mlirModuleDestroy(module);
+    adze_context_free(ctx);
+}
+
 static void test_errors(void **unused) {
     (void)unused;
     static const struct {
@@ -329,9 +360,8 @@ static void test_errors(void **unused) {
 int main(int argc, char **argv) {
     words = argc > 1 ? (const char *const *)argv + 1 : NULL;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_cases),
-        cmocka_unit_test(test_control_flow),
-        cmocka_unit_test(test_state),
+        cmocka_unit_test(test_cases),  cmocka_unit_test(test_control_flow),
+        cmocka_unit_test(test_state),  cmocka_unit_test(test_bounded),
         cmocka_unit_test(test_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
