@@ -33,6 +33,10 @@ typedef struct adze_request {
     size_t n_dims;
     const char *const *binds; /* "INPUT=VALUE" */
     size_t n_binds;
+    const char *const *states; /* "INPUT=OUTPUT" */
+    size_t n_states;
+    const char *const *taps; /* node names */
+    size_t n_taps;
     const char *weights;      /* "c", "incbin", "file" */
     const char *schedule;     /* a file */
     const char *reference;    /* an ONNX test data folder */

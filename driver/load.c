@@ -5,6 +5,7 @@
 #include "driver/driver.h"
 #include "driver/reference_dir.h"
 #include "frontend/onnx/import.h"
+#include "passes/entries.h"
 #include "reference/reference.h"
 
 #include <mlir-c/BuiltinAttributes.h>
@@ -189,6 +190,23 @@ static bool note_origin(adze_context *ctx, adze_job_model *m) {
     return true;
 }
 
+/* --state and --tap change the entry before anything looks at it. */
+static bool change_entries(adze_context *ctx, const adze_request *request, MlirModule module) {
+    for (size_t i = 0; i < request->n_states; i++) {
+        const char *text = request->states[i], *equals = strchr(text, '=');
+        if (!equals || equals == text || !equals[1])
+            return adze_error(&ctx->diags, NULL, "--state %s — hint: write INPUT=OUTPUT", text);
+        if (!adze_make_state(ctx, module,
+                             adze_arena_strndup(ctx->arena, text, (size_t)(equals - text)),
+                             equals + 1))
+            return false;
+    }
+    for (size_t i = 0; i < request->n_taps; i++)
+        if (!adze_add_tap(ctx, module, request->taps[i]))
+            return false;
+    return adze_taps_to_results(ctx, module);
+}
+
 static bool load_onnx(adze_context *ctx, const adze_request *request, adze_job_model *m,
                       const adze_onnx_dim *dims, bool *used_binds) {
     adze_onnx_options options = {.name = m->name,
@@ -203,13 +221,13 @@ static bool load_onnx(adze_context *ctx, const adze_request *request, adze_job_m
         return false;
     options.binds = binds;
     return adze_onnx_import(ctx, m->path, &options, &m->module) &&
-           absolute_weights(ctx, m->module) && adze_module_verify(ctx, m->module);
+           change_entries(ctx, request, m->module) && absolute_weights(ctx, m->module) && adze_module_verify(ctx, m->module);
 }
 
 static bool load_mlir(adze_context *ctx, const adze_request *request, adze_job_model *m) {
-    if (request->n_dims || request->n_binds)
-        return adze_error(&ctx->diags, NULL, "--dim and --bind were settled when the dump was made — "
-                                             "hint: give them with the model file");
+    if (request->n_dims || request->n_binds || request->n_states || request->n_taps)
+        return adze_error(&ctx->diags, NULL, "--dim, --bind, --state and --tap were settled when the "
+                                             "dump was made — hint: give them with the model file");
     m->is_dump = true;
     return adze_job_load_dump(ctx, m->path, &m->module);
 }
