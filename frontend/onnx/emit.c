@@ -362,8 +362,10 @@ val *ox_flatten(node *n, val *x, int axis) {
         if (s.dims[to] == 1) {
             ox_set_dim(&s, to, &x->shape, i);
         } else if (x->shape.dims[i] != 1) {
-            if (s.dims[to] < 0 || x->shape.dims[i] < 0)
-                return ox_static(n, x) ? NULL : NULL;
+            if (s.dims[to] < 0 || x->shape.dims[i] < 0) {
+                ox_static(n, x);
+                return NULL;
+            }
             s.dims[to] *= x->shape.dims[i];
         }
     }

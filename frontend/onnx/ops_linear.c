@@ -483,3 +483,37 @@ bool ox_op_col2im(node *n) {
                                       {"pads", adze_i64s(n->ctx, 2 * ns, pads)},
                                       {"dilations", adze_i64s(n->ctx, ns, dilations)})));
 }
+
+/* ---- Det ---- */
+
+static val *entry(node *n, val *x, int row, int column) {
+    int rank = x->shape.rank;
+    adze_shape s = x->shape;
+    s.rank -= 2;
+    val *v = ox_take(n, ox_take(n, x, rank - 2, row, 1), rank - 1, column, 1);
+    return v ? ox_reshape_to(n, v, &s) : NULL;
+}
+
+/* x[r0,c0] * x[r1,c1] - x[r0,c1] * x[r1,c0] */
+static val *minor2(node *n, val *x, int r0, int r1, int c0, int c1) {
+    return ox_binary(n, "sub", ox_binary(n, "mul", entry(n, x, r0, c0), entry(n, x, r1, c1)),
+                     ox_binary(n, "mul", entry(n, x, r0, c1), entry(n, x, r1, c0)));
+}
+
+bool ox_op_det(node *n) {
+    val *x = ox_need(n, 0, "X");
+    if (!x || !ox_static(n, x))
+        return false;
+    int rank = x->shape.rank;
+    int64_t size = rank < 2 ? 0 : x->shape.dims[rank - 1];
+    if (rank < 2 || x->shape.dims[rank - 2] != size || size < 1 || size > 3)
+        return ox_fail(n, "is supported for square matrices of up to 3 rows");
+    if (size == 1)
+        return ox_out(n, 0, entry(n, x, 0, 0));
+    if (size == 2)
+        return ox_out(n, 0, minor2(n, x, 0, 1, 0, 1));
+    val *sum = ox_binary(n, "mul", entry(n, x, 0, 0), minor2(n, x, 1, 2, 1, 2));
+    sum = ox_binary(n, "sub", sum, ox_binary(n, "mul", entry(n, x, 0, 1), minor2(n, x, 1, 2, 0, 2)));
+    return ox_out(n, 0, ox_binary(n, "add", sum,
+                                  ox_binary(n, "mul", entry(n, x, 0, 2), minor2(n, x, 1, 2, 0, 1))));
+}
