@@ -20,11 +20,15 @@ static double now(void) {
 }
 
 /* In the child: never returns. Its own process group, so that a timeout ends all of it. */
-static _Noreturn void child(const char *const *argv, int out, int err) {
+static _Noreturn void child(const char *const *argv, const char *dir, int out, int err) {
     setpgid(0, 0);
     int in = open("/dev/null", O_RDONLY);
     if (in < 0 || dup2(in, 0) < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0)
         _exit(127);
+    if (dir && chdir(dir) != 0) {
+        dprintf(2, "%s: %s\n", dir, strerror(errno));
+        _exit(127);
+    }
     execvp(argv[0], (char *const *)(uintptr_t)argv);
     dprintf(2, "%s: %s\n", argv[0], strerror(errno));
     _exit(127);
@@ -39,8 +43,8 @@ static bool drain(int fd, adze_text *text) {
     return n > 0 || (n < 0 && errno == EINTR);
 }
 
-adze_process_result adze_process_run(const char *const *argv, adze_text *out, adze_text *err,
-                                     unsigned seconds) {
+adze_process_result adze_process_run(const char *const *argv, const char *dir, adze_text *out,
+                                     adze_text *err, unsigned seconds) {
     adze_process_result result = {.status = 127};
     int pipes[2][2];
     if (pipe2(pipes[0], O_CLOEXEC) != 0)
@@ -54,7 +58,7 @@ adze_process_result adze_process_run(const char *const *argv, adze_text *out, ad
     fflush(stderr);
     pid_t pid = fork();
     if (pid == 0)
-        child(argv, pipes[0][1], pipes[1][1]);
+        child(argv, dir, pipes[0][1], pipes[1][1]);
     close(pipes[0][1]);
     close(pipes[1][1]);
     double end = seconds ? now() + seconds : 0;
@@ -91,7 +95,12 @@ adze_process_result adze_process_run(const char *const *argv, adze_text *out, ad
 char *adze_temporary_folder(adze_arena *arena) {
     const char *base = getenv("TMPDIR");
     char *path = adze_arena_printf(arena, "%s/adze-XXXXXX", base && *base ? base : "/tmp");
-    return mkdtemp(path);
+    if (!mkdtemp(path))
+        return NULL;
+    char *real = realpath(path, NULL); /* programs run in other folders */
+    char *out = real ? adze_arena_strdup(arena, real) : NULL;
+    free(real);
+    return out;
 }
 
 static int remove_one(const char *path, const struct stat *st, int kind, struct FTW *at) {

@@ -9,10 +9,10 @@ typedef struct adze_process_result {
     bool timed_out;
 } adze_process_result;
 
-/* Runs argv (NULL-ended, found on PATH) and waits. Standard output and error are appended to `out` and
+/* Runs argv (NULL-ended, found on PATH) in the folder `dir` (NULL: this one) and waits. Standard output and error are appended to `out` and
  * `err` (the same text twice mixes them; NULL: not kept). After `seconds` (0: never) it is ended. */
-adze_process_result adze_process_run(const char *const *argv, adze_text *out, adze_text *err,
-                                     unsigned seconds);
+adze_process_result adze_process_run(const char *const *argv, const char *dir, adze_text *out,
+                                     adze_text *err, unsigned seconds);
 
 /* A new folder under $TMPDIR (or /tmp), in the arena; NULL when none can be made. */
 char *adze_temporary_folder(adze_arena *arena);

@@ -33,7 +33,7 @@ static bool has_files(const adze_target *t) {
 
 static const char *program_path(adze_program *p) {
     const adze_target *t = p->target;
-    return adze_arena_printf(p->ctx->arena, "%s/" BUILD_FOLDER "/main%s", p->dir,
+    return adze_arena_printf(p->ctx->arena, BUILD_FOLDER "/main%s",
                              t->bare                        ? ".elf"
                              : strcmp(t->arch, "wasm") == 0 ? ".wasm"
                                                             : "");
@@ -51,9 +51,9 @@ bool adze_program_build(adze_program *p, bool verbose) {
                           p->target->name, p->target->compiler);
     p->exe = program_path(p);
     const char *argv[] = {"make", "-s", "-C", p->dir, "-j2", "BUILD=" BUILD_FOLDER, extra,
-                          p->exe + strlen(p->dir) + 1, NULL};
+                          p->exe, NULL};
     adze_text said = {0};
-    adze_process_result r = adze_process_run(argv, &said, &said, BUILD_SECONDS);
+    adze_process_result r = adze_process_run(argv, NULL, &said, &said, BUILD_SECONDS);
     if (verbose && said.length)
         fputs(said.data, stderr);
     bool ok = r.status == 0 && !r.timed_out;
@@ -66,10 +66,10 @@ bool adze_program_build(adze_program *p, bool verbose) {
     return ok;
 }
 
-/* A word of the target's argv with {exe} and {boards} put in. */
+/* Programs run in the tree's folder, where those with a weights file look for it. A word of argv with {exe} and {boards} put in. */
 static const char *filled(adze_program *p, const char *word) {
     static const char *const names[] = {"{exe}", "{boards}"};
-    const char *values[] = {p->exe, adze_arena_printf(p->ctx->arena, "%s/runtime/boards", p->dir)};
+    const char *values[] = {p->exe, "runtime/boards"};
     for (size_t i = 0; i < ADZE_COUNT(names); i++) {
         const char *at = strstr(word, names[i]);
         if (at)
@@ -94,7 +94,7 @@ bool adze_program_run(adze_program *p, const char *const *words, size_t n_words,
     for (size_t i = 0; i < n_words; i++)
         argv[n++] = words[i];
     adze_text err = {0};
-    adze_process_result r = adze_process_run(argv, out, &err, RUN_SECONDS);
+    adze_process_result r = adze_process_run(argv, p->dir, out, &err, RUN_SECONDS);
     bool ok = r.status == 0 && !r.timed_out;
     if (!ok) {
         enum { TAIL = 2000 };

@@ -10,7 +10,7 @@ typedef struct adze_program {
     const adze_target *target;
     const char *dir; /* the tree */
     uint64_t runs;   /* how often a program without words is to be timed; 0: it prints its outputs */
-    const char *exe; /* once built */
+    const char *exe; /* once built: its path in the tree */
 } adze_program;
 
 /* `make` of the tree's main. False with the end of what the compiler said. */

@@ -53,6 +53,20 @@ bool adze_reference_inputs(adze_context *ctx, const char *model_path, const char
     return true;
 }
 
+bool adze_reference_outputs(adze_context *ctx, const char *model_path, const char ***names,
+                            size_t *n) {
+    const onnx_ModelProto *model;
+    if (!adze_onnx_read_model(ctx, model_path, &model))
+        return false;
+    *n = model->graph ? model->graph->output.count : 0;
+    *names = ADZE_NEW_ARRAY(ctx->arena, const char *, *n + 1);
+    for (size_t i = 0; i < *n; i++) {
+        adze_string name = model->graph->output.items[i]->name;
+        (*names)[i] = adze_arena_strndup(ctx->arena, name.data, name.length);
+    }
+    return true;
+}
+
 bool adze_reference_read(adze_context *ctx, const char *dir, const char *kind,
                          const char *const *names, size_t n_names, adze_reference_file **files,
                          size_t *n_files) {

@@ -16,6 +16,8 @@ typedef struct adze_reference_file {
 const char *adze_reference_folder(adze_context *ctx, const char *dir);
 /* Names of the graph's inputs that are data, in the file's order. */
 bool adze_reference_inputs(adze_context *ctx, const char *model_path, const char ***names, size_t *n);
+/* The same for its outputs. */
+bool adze_reference_outputs(adze_context *ctx, const char *model_path, const char ***names, size_t *n);
 /* Names of the inputs' symbolic extents, as --dim knows them (NAME, or INPUT_AXIS for one without),
  * each once. */
 bool adze_reference_dim_names(adze_context *ctx, const char *model_path, const char ***names, size_t *n);
