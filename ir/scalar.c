@@ -227,8 +227,9 @@ bool adze_scalar_cast(adze_builder *b, adze_scalar x, adze_dtype to, bool satura
         adze_scalar y = {convert(b, to_unsigned ? "arith.fptoui" : "arith.fptosi", x.value, type), to};
         *out = adze_scalar_wrapped(b, y);
     } else if (to_cls == 'F') {
-        adze_scalar y = {convert(b, from_cls == 'I' ? "arith.sitofp" : "arith.uitofp", x.value, type), to};
-        *out = adze_scalar_rounded(b, y);
+        adze_scalar y = {convert(b, from_cls == 'I' ? "arith.sitofp" : "arith.uitofp", x.value, type),
+                         to == ADZE_f64 ? ADZE_f64 : ADZE_f32};
+        *out = is_small_float(to) ? float_to_float(b, y, to, saturate) : y;
     } else {
         adze_scalar y = {resize(b, x.value, from_cls == 'I', type), to};
         *out = adze_scalar_wrapped(b, y);

@@ -78,15 +78,15 @@ static const adze_float_format adze_format_f8e5m2fnuz = {2, 16, 0x7f, 0x80, 0x80
 static const adze_float_format adze_format_f4e2m1 = {1, 1, 0x7, 0x7, 0x7, false, false};
 
 /* Rounds a double to a format's code, once. `saturate` gives the largest value instead of infinity
- * (or of NaN where there is none). Formats without a NaN always saturate, and give their largest value
- * for one. */
+ * (or of NaN where there is none). Formats without a NaN always saturate, and give negative zero for
+ * one, as ONNX's cast tests do. */
 static inline uint32_t adze_round_to(adze_float_format f, int32_t sign_shift, bool saturate, double x) {
     const uint64_t bits = adze_bits_of_f64(x);
     const uint32_t sign = (uint32_t)(bits >> 63) << sign_shift;
     const int32_t exponent = (int32_t)((bits >> 52) & 0x7ff);
     const uint64_t fraction = bits & UINT64_C(0xfffffffffffff);
     if (exponent == 0x7ff && fraction != 0)
-        return f.has_nan ? (f.fnuz ? f.nan : sign | f.nan) : sign | f.largest;
+        return f.has_nan ? (f.fnuz ? f.nan : sign | f.nan) : UINT32_C(1) << sign_shift;
     uint32_t code;
     if (exponent == 0x7ff) {
         code = f.largest + 1;
@@ -177,12 +177,13 @@ static inline float adze_f8e8m0_to_f32(uint8_t x) {
         return adze_f32_of_bits(0x7fc00000u);
     return x == 0 ? adze_f32_of_bits(0x00400000u) : adze_f32_of_bits((uint32_t)x << 23);
 }
-/* The nearest power of two (halfway: the larger); negative numbers have none, zero gives the least. */
+/* The next power of two up, ONNX Cast's default; negative numbers have none, zero gives the least. */
 static inline uint8_t adze_f64_to_f8e8m0(double x) {
     const uint64_t bits = adze_bits_of_f64(x);
     if (x != x || x < 0)
         return 255;
-    const int32_t code = (int32_t)((bits >> 52) & 0x7ff) - 1023 + 127 + (int32_t)((bits >> 51) & 1);
+    const int32_t up = (bits & UINT64_C(0xfffffffffffff)) != 0;
+    const int32_t code = (int32_t)((bits >> 52) & 0x7ff) - 1023 + 127 + up;
     return (uint8_t)(code < 0 || x == 0 ? 0 : code > 254 ? 255 : code);
 }
 static inline uint8_t adze_f32_to_f8e8m0(float x) { return adze_f64_to_f8e8m0((double)x); }
