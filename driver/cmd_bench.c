@@ -86,7 +86,8 @@ int adze_cmd_bench(const adze_args *args, adze_console *console) {
     if (!c)
         return ADZE_EXIT_FAULT;
     if (request.threads > 1)
-        adze_console_note(console, "kernels use one thread in this version; the time is one thread's");
+        adze_console_note(console,
+                          "kernels use one thread in this version; the time is one thread's");
     c->choose_inputs = seeded_inputs;
     const char *temporary = adze_command_tree_place(c, &request);
     adze_timing timing;

@@ -15,7 +15,8 @@ static void print_sizes(adze_compilation *c, const adze_request *request) {
     printf(" for %s\n", c->target->name);
     printf("  flash  %9s at most: weights %s, code about %s\n", adze_show_bytes(a, s->flash),
            adze_show_bytes(a, s->weights), adze_show_bytes(a, s->code));
-    printf("  RAM    %9s at most: scratch %s (no plan needs fewer than %s), state %s, stack about %s\n",
+    printf("  RAM    %9s at most: scratch %s (no plan needs fewer than %s), state %s, stack about "
+           "%s\n",
            adze_show_bytes(a, s->ram), adze_show_bytes(a, s->scratch),
            adze_show_bytes(a, s->scratch_bound), adze_show_bytes(a, s->state),
            adze_show_bytes(a, s->stack));

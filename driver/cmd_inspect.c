@@ -8,7 +8,8 @@ int adze_cmd_inspect(const adze_args *args, adze_console *console) {
     static const struct {
         adze_option option;
         adze_view view;
-    } views[] = {{ADZE_OPT_html, ADZE_VIEW_HTML}, {ADZE_OPT_dot, ADZE_VIEW_DOT},
+    } views[] = {{ADZE_OPT_html, ADZE_VIEW_HTML},
+                 {ADZE_OPT_dot, ADZE_VIEW_DOT},
                  {ADZE_OPT_mlir, ADZE_VIEW_MLIR}};
     adze_request request;
     const char *problem;
@@ -28,8 +29,8 @@ int adze_cmd_inspect(const adze_args *args, adze_console *console) {
     if (!c)
         return ADZE_EXIT_FAULT;
     const char *text = adze_inspect(c, &request, view);
-    bool ok = text && (!request.output ||
-                       adze_write_file(c->ctx, request.output, text, strlen(text)));
+    bool ok =
+        text && (!request.output || adze_write_file(c->ctx, request.output, text, strlen(text)));
     int code = ok ? ADZE_EXIT_OK : adze_console_fail(console, &c->ctx->diags);
     adze_console_progress_end(console);
     if (ok && !request.output)

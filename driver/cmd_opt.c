@@ -29,16 +29,18 @@ static bool find_passes(const adze_args *args, const adze_pass **out, size_t max
     size_t options = args->counts[ADZE_OPT_pass];
     size_t words = options + (args->n_positionals ? args->n_positionals - 1 : 0);
     for (size_t i = 0; i < words; i++) {
-        const char *text = i < options ? args->values[ADZE_OPT_pass][i]
-                                       : args->positionals[i - options + 1];
+        const char *text =
+            i < options ? args->values[ADZE_OPT_pass][i] : args->positionals[i - options + 1];
         while (*text) {
             size_t length = strcspn(text, ",");
             const char *name = adze_arena_strndup(args->arena, text, length);
             const adze_pass *pass = adze_pass_named(name);
             if (!pass || *n == max) {
-                *problem = adze_arena_printf(args->arena, pass ? "too many passes at '%s'"
-                                                               : "unknown pass '%s'\n  adze opt "
-                                                                 "--list names them", name);
+                *problem = adze_arena_printf(args->arena,
+                                             pass ? "too many passes at '%s'"
+                                                  : "unknown pass '%s'\n  adze opt "
+                                                    "--list names them",
+                                             name);
                 return false;
             }
             out[(*n)++] = pass;

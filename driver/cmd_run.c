@@ -85,8 +85,9 @@ static void add_error(cJSON *o, const char *key, double value) {
         cJSON_AddNullToObject(o, key);
 }
 
-/* Prints how the outputs compare with the folder's. For a quantized model whose own integer definition
- * differs from the folder's last step, right is: adze's definition to the bit, and the same winner. */
+/* Prints how the outputs compare with the folder's. For a quantized model whose own integer
+ * definition differs from the folder's last step, right is: adze's definition to the bit, and the
+ * same winner. */
 static bool report_reference(const adze_job_selftest *t, const adze_tensor *got, cJSON *o) {
     adze_text text = {0};
     adze_comparison c =
@@ -96,8 +97,7 @@ static bool report_reference(const adze_job_selftest *t, const adze_tensor *got,
     if (t->replaced) {
         adze_text own = {0};
         adze_comparison d =
-            adze_compare_outputs(t->output_names, got, t->outputs, t->n_outputs, "WRONG",
-                                 &own);
+            adze_compare_outputs(t->output_names, got, t->outputs, t->n_outputs, "WRONG", &own);
         ok = d.ok && c.same_best;
         adze_text_printf(&text, "held to adze's integer definition:\n%s", own.data ? own.data : "");
         adze_text_free(&own);
@@ -163,12 +163,13 @@ int adze_cmd_run(const adze_args *args, adze_console *console) {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddBoolToObject(o, "ok", true);
     bool right = true;
-    bool ok = request.output && adze_compile(c, &request) &&
-              run_tree(c, &request, console, o, &right);
+    bool ok =
+        request.output && adze_compile(c, &request) && run_tree(c, &request, console, o, &right);
     if (temporary)
         adze_remove_folder(temporary);
-    int code = !ok ? adze_console_fail(console, &c->ctx->diags)
-               : right ? ADZE_EXIT_OK : ADZE_EXIT_FAULT;
+    int code = !ok     ? adze_console_fail(console, &c->ctx->diags)
+               : right ? ADZE_EXIT_OK
+                       : ADZE_EXIT_FAULT;
     if (ok)
         adze_console_json(console, o);
     else

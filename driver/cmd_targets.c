@@ -55,7 +55,7 @@ static void print_target(adze_arena *arena, const adze_target *t) {
     for (size_t i = 0; i < t->compiler_count; i++)
         printf("%s %s %s\n", i ? "     or     " : "compiler    ", t->compilers[i].cc,
                t->compilers[i].cflags);
-    printf("run          %s\n", t->run.argc ? joined(arena, t->run.argv, t->run.argc)
+    printf("run          %s\n", t->run.argc     ? joined(arena, t->run.argv, t->run.argc)
                                 : t->run.reason ? t->run.reason
                                                 : "not possible");
     for (size_t i = 0; i < t->run.variant_count; i++)
@@ -155,10 +155,11 @@ int adze_cmd_targets(const adze_args *args, adze_console *console) {
                             .pack = adze_args_get(args, ADZE_OPT_pack),
                             .device = adze_args_get(args, ADZE_OPT_device)};
     if (!request.target && !request.pack && !request.device) {
-        code = adze_args_has(args, ADZE_OPT_xml)
-                   ? adze_console_usage(console, ADZE_CMD_targets, "--xml needs a target's NAME")
-                   : list_targets(c, console,
-                                  adze_arena_printf(c->ctx->arena, "%s/targets", adze_home(c->ctx)));
+        code =
+            adze_args_has(args, ADZE_OPT_xml)
+                ? adze_console_usage(console, ADZE_CMD_targets, "--xml needs a target's NAME")
+                : list_targets(c, console,
+                               adze_arena_printf(c->ctx->arena, "%s/targets", adze_home(c->ctx)));
     } else if (!adze_job_load_target(c, &request, NULL)) {
         code = adze_console_fail(console, &c->ctx->diags);
     } else if (adze_args_has(args, ADZE_OPT_xml)) {

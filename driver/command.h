@@ -11,9 +11,9 @@ bool adze_request_from_args(const adze_args *args, adze_console *console, size_t
 
 /* A compilation with its context, or NULL after a note. */
 adze_compilation *adze_command_begin(adze_console *console);
-/* For run and bench: the target is this machine where none is named, the output a subfolder of a new
- * temporary folder where none is asked for. Returns that temporary folder, to be removed, or NULL;
- * request->output stays NULL, with a diagnostic, when none could be made. */
+/* For run and bench: the target is this machine where none is named, the output a subfolder of a
+ * new temporary folder where none is asked for. Returns that temporary folder, to be removed, or
+ * NULL; request->output stays NULL, with a diagnostic, when none could be made. */
 const char *adze_command_tree_place(adze_compilation *compilation, adze_request *request);
 /* Prints what --explain asks for. */
 void adze_command_explain(adze_compilation *compilation, const adze_request *request);

@@ -8,6 +8,7 @@
 
 #include "codegen/gen.h"
 #include "driver/inspect.h"
+#include "driver/reference_dir.h"
 #include "driver/schedule.h"
 #include "driver/write_tree.h"
 #include "passes/passes.h"
@@ -83,8 +84,8 @@ static bool write_stage(stages *s, int number, const char *name, MlirModule modu
     adze_text text = {0};
     adze_module_print(module, &text);
     const char *path = adze_arena_printf(ctx->arena, "%s/%02d-%s.mlir", s->dir, number, name);
-    bool ok = adze_write_file(ctx, path, text.data, text.length) &&
-              adze_blobs_write(ctx, module, s->dir);
+    bool ok =
+        adze_write_file(ctx, path, text.data, text.length) && adze_blobs_write(ctx, module, s->dir);
     adze_text_free(&text);
     return ok;
 }
@@ -97,8 +98,8 @@ static bool apply_schedule(stages *s, MlirModule module) {
     return adze_schedule_apply(s->c->ctx, module, s->request->schedule);
 }
 
-/* Whether the pass after the one that ran last leaves level 1: then the module says what every number
- * is, integer arithmetic included, and the evaluator's word is what kernels are held to. */
+/* Whether the pass after the one that ran last leaves level 1: then the module says what every
+ * number is, integer arithmetic included, and the evaluator's word is what kernels are held to. */
 static bool at_end_of_level_1(adze_context *ctx, MlirModule module) {
     const char *after = adze_get_str(ctx, mlirModuleGetOperation(module), "adze.after");
     int next = 0;
@@ -109,13 +110,42 @@ static bool at_end_of_level_1(adze_context *ctx, MlirModule module) {
            adze_pass_get(next)->to > 1;
 }
 
+/* A state starts at zero: the folder's outputs hold only if its first call did too. */
+static bool check_states(stages *s) {
+    adze_context *ctx = s->c->ctx;
+    const adze_request *request = s->request;
+    if (!request->n_states || !request->reference || s->model->is_dump)
+        return true;
+    const char *dir = adze_reference_folder(ctx, request->reference), **names;
+    adze_reference_file *files;
+    size_t n, n_files;
+    if (!dir || !adze_reference_inputs(ctx, s->model->path, &names, &n) ||
+        !adze_reference_read(ctx, dir, "input", names, n, &files, &n_files))
+        return false;
+    for (size_t i = 0; i < request->n_states; i++)
+        for (size_t f = 0; f < n_files; f++) {
+            size_t length = strcspn(request->states[i], "=");
+            const adze_tensor *t = &files[f].value;
+            bool same = strlen(files[f].name) == length &&
+                        !strncmp(files[f].name, request->states[i], length);
+            for (size_t k = 0; same && k < adze_tensor_count(t); k++)
+                if (adze_tensor_get_f64(t, k) != 0)
+                    return adze_error(
+                        &ctx->diags, NULL,
+                        "--state %s starts at zero, but '%s' does not — hint: leave out "
+                        "--reference or --state",
+                        request->states[i], files[f].path);
+        }
+    return true;
+}
+
 static bool make_selftest(stages *s, MlirModule module) {
     adze_context *ctx = s->c->ctx;
     if (s->tested || !at_end_of_level_1(ctx, module))
         return true;
     s->tested = true;
     progress(s->request, adze_arena_printf(ctx->arena, "%s: self-test data", s->model->name));
-    bool ok = adze_selftest_make(ctx, s->model, s->request->reference) &&
+    bool ok = check_states(s) && adze_selftest_make(ctx, s->model, s->request->reference) &&
               (!s->dir || adze_selftest_write(ctx, &s->model->selftest, s->dir));
     ctx->diags.file = s->model->path;
     return ok;
@@ -163,16 +193,18 @@ static bool lower(adze_compilation *c, const adze_request *request, adze_job_mod
     if (!adze_passes_lower(ctx, m->module, &options))
         return false;
     if (request->schedule && !s.scheduled)
-        return adze_error(&ctx->diags, NULL, "--schedule %s: the model is already at level 3, where "
-                                             "nothing is scheduled any more", request->schedule);
+        return adze_error(&ctx->diags, NULL,
+                          "--schedule %s: the model is already at level 3, where "
+                          "nothing is scheduled any more",
+                          request->schedule);
     return true;
 }
 
 /* The target that the first dump was made for, when the request names none. */
 static const char *target_of_dump(adze_compilation *c) {
     for (size_t i = 0; i < c->n_models; i++) {
-        const char *name = adze_get_str(c->ctx, mlirModuleGetOperation(c->models[i].module),
-                                        "adze.target");
+        const char *name =
+            adze_get_str(c->ctx, mlirModuleGetOperation(c->models[i].module), "adze.target");
         if (name)
             return name;
     }

@@ -91,7 +91,8 @@ int adze_console_fail(adze_console *console, const adze_diagnostics *diags) {
 
 int adze_console_usage(adze_console *console, int command, const char *text) {
     adze_console_progress_end(console);
-    fprintf(stderr, "%sadze:%s %s\n", console->color ? BOLD : "", console->color ? PLAIN : "", text);
+    fprintf(stderr, "%sadze:%s %s\n", console->color ? BOLD : "", console->color ? PLAIN : "",
+            text);
     if (command >= 0)
         fprintf(stderr, "  adze %s --help explains it\n", adze_commands[command].name);
     else

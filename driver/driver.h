@@ -1,6 +1,6 @@
 /* Inside of the command line: what main.c and the cmd_*.c files share.
  *
- *   main.c ──► options.c (parse by options.def) ──► cmd_NAME.c ──► library (adze.h, build.h, values.h)
+ *   main.c ──► options.c (parse by options.def) ──► cmd_NAME.c ──► library (adze.h, values.h ...)
  *
  * A command returns its exit code: 0, 1 (the model or the request is at fault) or 2 (usage). */
 #ifndef ADZE_DRIVER_DRIVER_H
@@ -56,8 +56,8 @@ typedef struct adze_args {
 int adze_command_find(const char *name);
 /* Parses argv[0..argc) (what follows the command's name). False with a one- or two-line `*problem`
  * in the arena. With --help the number of positionals is not checked. */
-bool adze_args_parse(adze_arena *arena, adze_command command, int argc, char **argv,
-                     adze_args *out, const char **problem);
+bool adze_args_parse(adze_arena *arena, adze_command command, int argc, char **argv, adze_args *out,
+                     const char **problem);
 bool adze_args_has(const adze_args *args, adze_option option);
 /* The last value, or NULL. */
 const char *adze_args_get(const adze_args *args, adze_option option);
@@ -76,11 +76,11 @@ void adze_help_man(adze_text *out);
 
 /* How this run talks: set once by main from the options. */
 typedef struct adze_console {
-    bool color;    /* on standard error */
+    bool color; /* on standard error */
     bool color_out;
     bool json;
     bool verbose;
-    bool progress; /* standard error is a terminal, or -v */
+    bool progress;  /* standard error is a terminal, or -v */
     bool open_line; /* a progress line stands there without its end */
 } adze_console;
 
@@ -105,7 +105,7 @@ const char *adze_show_bytes(adze_arena *arena, uint64_t bytes);
 
 /* ---- commands ---- */
 
-#define COMMAND(id, args, least, most, brief, text) \
+#define COMMAND(id, args, least, most, brief, text)                                                \
     int adze_cmd_##id(const adze_args *parsed, adze_console *console);
 #include "driver/commands.def"
 #undef COMMAND

@@ -24,7 +24,8 @@ static void append_attr(MlirStringRef part, void *user) {
 }
 
 static void explain_kernel(adze_context *ctx, MlirOperation kernel, adze_text *out) {
-    MlirAttribute nodes = adze_get(kernel, "adze.nodes"), schedule = adze_get(kernel, "adze.schedule");
+    MlirAttribute nodes = adze_get(kernel, "adze.nodes"),
+                  schedule = adze_get(kernel, "adze.schedule");
     adze_text_printf(out, "  %s\n", adze_get_str(ctx, kernel, "sym_name"));
     if (!mlirAttributeIsNull(nodes) && mlirAttributeIsAArray(nodes)) {
         intptr_t n = mlirArrayAttrGetNumElements(nodes);
@@ -41,10 +42,9 @@ static void explain_kernel(adze_context *ctx, MlirOperation kernel, adze_text *o
     }
     counts n = {0};
     adze_walk(kernel, count_op, &n);
-    adze_text_printf(out, "    %zu loops%s%s\n", n.loops,
-                     n.runtime_calls ? ", calls the runtime" : "",
-                     n.vector_ops ? ", vector instructions"
-                                  : ", scalar C (no vector generator took it)");
+    adze_text_printf(
+        out, "    %zu loops%s%s\n", n.loops, n.runtime_calls ? ", calls the runtime" : "",
+        n.vector_ops ? ", vector instructions" : ", scalar C (no vector generator took it)");
 }
 
 void adze_explain(adze_context *ctx, const adze_target *target, const adze_job_model *model,

@@ -5,7 +5,8 @@
 
 enum { WIDTH = 96, OPTION_COLUMN = 30 };
 
-/* Appends `text` broken at blanks, every line after the first indented. The first starts at `indent`. */
+/* Appends `text` broken at blanks, every line after the first indented. The first starts at
+ * `indent`. */
 static void wrap(adze_text *out, const char *text, int indent) {
     int column = indent;
     while (*text) {
@@ -86,17 +87,20 @@ static const struct {
      "An .onnx file, or an .mlir file that --dump-ir wrote. A dump of any level continues to the "
      "same C; the files it names (the model, and blobs beside the dump) must be there unchanged."},
     {"JSON",
-     "With --json the last line of standard output is one object. bench: ms_min, ms_median, threads. "
+     "With --json the last line of standard output is one object. bench: ms_min, ms_median, "
+     "threads. "
      "run --reference: max_abs_error, max_rel_error, ok. On failure: ok (false) and errors, a list "
      "of file, node, cause, hint."},
     {"EXIT STATUS", "0 on success; 1 when the model or the request is at fault; 2 on wrong usage."},
     {"ENVIRONMENT",
-     "ADZE_HOME: the folder with targets/, runtime/ and codegen/, where it is not the one that adze "
+     "ADZE_HOME: the folder with targets/, runtime/ and codegen/, where it is not the one that "
+     "adze "
      "was built in. TMPDIR: where run and bench build. NO_COLOR: no colour in --color auto."},
 };
 
 void adze_help_man(adze_text *out) {
-    adze_text_puts(out, ".TH ADZE 1\n.SH NAME\nadze \\- compile a trained network to C\n.SH SYNOPSIS\n");
+    adze_text_puts(out,
+                   ".TH ADZE 1\n.SH NAME\nadze \\- compile a trained network to C\n.SH SYNOPSIS\n");
     for (int i = 0; i < ADZE_N_COMMANDS; i++) {
         adze_text_printf(out, ".B adze %s\n", adze_commands[i].name);
         roff(out, adze_commands[i].arguments);

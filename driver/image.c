@@ -52,7 +52,9 @@ static void jpeg_failed(j_common_ptr jpeg) {
     longjmp(trap->out, 1);
 }
 
-static void jpeg_quiet(j_common_ptr jpeg) { (void)jpeg; }
+static void jpeg_quiet(j_common_ptr jpeg) {
+    (void)jpeg;
+}
 
 /* The part between setjmp and its return: nothing here has a destructor but `jpeg` itself. */
 static bool decode_jpeg(adze_context *ctx, const char *path, struct jpeg_decompress_struct *jpeg,
@@ -96,7 +98,8 @@ static bool read_jpeg(adze_context *ctx, const char *path, int channels, adze_te
 
 bool adze_image_read(adze_context *ctx, const char *path, int channels, adze_tensor *out) {
     if (channels != 1 && channels != 3 && channels != 4)
-        return adze_error(&ctx->diags, NULL, "'%s': a picture cannot give %d channels", path, channels);
+        return adze_error(&ctx->diags, NULL, "'%s': a picture cannot give %d channels", path,
+                          channels);
     const adze_file *file = adze_file_map(ctx, path);
     if (!file)
         return false;

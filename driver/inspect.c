@@ -1,4 +1,4 @@
-/* What a module holds, gathered once and shown in several ways (view_*.c rows in inspect_views.c). */
+/* What a module holds, gathered once and shown in several ways (inspect_views.c). */
 #include "driver/inspect.h"
 
 #include <mlir-c/BuiltinAttributes.h>
@@ -48,13 +48,15 @@ static double macs_matmul(adze_context *ctx, MlirOperation op) {
     return count_of(&y) * (a.dims[k] >= 0 ? (double)a.dims[k] : 1);
 }
 
-/* Per step and sequence: all of W and R once (x is [T, batch, in], w [D, gates*H, in], r [D, gates*H, H]). */
+/* Per step and sequence: all of W and R once (x is [T, batch, in], w [D, gates*H, in], r [D,
+ * gates*H, H]). */
 static double macs_recurrent(adze_context *ctx, MlirOperation op) {
     adze_shape x, w, r;
     if (!operand_shape(ctx, op, 0, &x) || !operand_shape(ctx, op, 1, &w) ||
         !operand_shape(ctx, op, 2, &r) || x.rank < 2)
         return 0;
-    double steps = (x.dims[0] >= 0 ? (double)x.dims[0] : 1) * (x.dims[1] >= 0 ? (double)x.dims[1] : 1);
+    double steps =
+        (x.dims[0] >= 0 ? (double)x.dims[0] : 1) * (x.dims[1] >= 0 ? (double)x.dims[1] : 1);
     return steps * (count_of(&w) + count_of(&r));
 }
 
@@ -82,10 +84,10 @@ static const struct {
     const char *op;
     double (*macs)(adze_context *, MlirOperation);
 } mac_rows[] = {
-    {"adze.conv", macs_conv},       {"adze.conv_transpose", macs_conv_transpose},
-    {"adze.matmul", macs_matmul},   {"adze.einsum", macs_einsum},
-    {"adze.rnn", macs_recurrent},   {"adze.gru", macs_recurrent},
-    {"adze.lstm", macs_recurrent},  {"adze.deform_conv", macs_conv},
+    {"adze.conv", macs_conv},      {"adze.conv_transpose", macs_conv_transpose},
+    {"adze.matmul", macs_matmul},  {"adze.einsum", macs_einsum},
+    {"adze.rnn", macs_recurrent},  {"adze.gru", macs_recurrent},
+    {"adze.lstm", macs_recurrent}, {"adze.deform_conv", macs_conv},
 };
 
 static double macs_of(adze_context *ctx, MlirOperation op) {
@@ -109,9 +111,9 @@ static const char *show_name(adze_context *ctx, MlirOperation op) {
 
 static void add_row(MlirOperation op, void *user) {
     adze_summary *s = user;
-    static const char *const quiet[] = {"adze.get_weight", "adze.none", "builtin.module",
-                                        "func.func", "func.return", "adze.weight", "adze.dim",
-                                        "adze.state", "scf.yield"};
+    static const char *const quiet[] = {"adze.get_weight", "adze.none",   "builtin.module",
+                                        "func.func",       "func.return", "adze.weight",
+                                        "adze.dim",        "adze.state",  "scf.yield"};
     for (size_t i = 0; i < ADZE_COUNT(quiet); i++)
         if (adze_is_op(op, quiet[i]))
             return;
@@ -154,7 +156,8 @@ static void gather_weights(adze_summary *s, MlirModule module) {
 }
 
 bool adze_summarize(adze_context *ctx, const adze_job_model *model, adze_summary *out) {
-    *out = (adze_summary){.ctx = ctx, .name = model->name, .path = model->path, .level = model->level};
+    *out =
+        (adze_summary){.ctx = ctx, .name = model->name, .path = model->path, .level = model->level};
     if (!adze_job_inputs(ctx, model->module, &out->inputs, &out->n_inputs) ||
         !adze_job_outputs(ctx, model->module, &out->outputs, &out->n_outputs))
         return false;
@@ -196,7 +199,8 @@ const char *adze_show_type(adze_context *ctx, MlirType type) {
             adze_text_printf(&text, "%s%s", i ? ", " : "", s.symbols[i] ? s.symbols[i] : "?");
     adze_text_puts(&text, "]");
     if (quantized && q.n == 1)
-        adze_text_printf(&text, " scale %g zero point %lld", q.scale[0], (long long)q.zero_point[0]);
+        adze_text_printf(&text, " scale %g zero point %lld", q.scale[0],
+                         (long long)q.zero_point[0]);
     else if (quantized)
         adze_text_printf(&text, " %d scales on axis %d", q.n, q.axis);
     const char *out = adze_arena_strdup(ctx->arena, text.data);

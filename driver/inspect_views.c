@@ -99,10 +99,17 @@ void adze_view_json(const adze_summary *s, adze_text *out) {
 static void html(adze_text *out, const char *text) {
     for (; *text; text++)
         switch (*text) {
-        case '<': adze_text_puts(out, "&lt;"); break;
-        case '>': adze_text_puts(out, "&gt;"); break;
-        case '&': adze_text_puts(out, "&amp;"); break;
-        default: adze_text_append(out, text, 1);
+        case '<':
+            adze_text_puts(out, "&lt;");
+            break;
+        case '>':
+            adze_text_puts(out, "&gt;");
+            break;
+        case '&':
+            adze_text_puts(out, "&amp;");
+            break;
+        default:
+            adze_text_append(out, text, 1);
         }
 }
 
@@ -123,16 +130,17 @@ static void html_table(adze_text *out, const char *title, size_t n, const char *
 }
 
 void adze_view_html(const adze_summary *s, adze_text *out) {
-    static const char *const values[] = {"", "name", "type"}, *const ops[] = {"operator", "count", "MACs"},
+    static const char *const values[] = {"", "name", "type"},
+                             *const ops[] = {"operator", "count", "MACs"},
                              *const weights[] = {"weight", "bytes", "type"};
     adze_arena *arena = s->ctx->arena;
     adze_text_puts(out, "<!doctype html>\n<html lang=\"en\"><meta charset=\"utf-8\">\n<title>");
     html(out, s->name);
-    adze_text_puts(out,
-                   "</title>\n<style>body{font:15px/1.5 sans-serif;margin:2em auto;max-width:60em}"
-                   "table{border-collapse:collapse}td,th{padding:.15em 1em .15em 0;text-align:left;"
-                   "border-bottom:1px solid #ddd}td:nth-child(n+2){font-variant-numeric:tabular-nums}"
-                   "</style>\n<h1>");
+    adze_text_puts(
+        out, "</title>\n<style>body{font:15px/1.5 sans-serif;margin:2em auto;max-width:60em}"
+             "table{border-collapse:collapse}td,th{padding:.15em 1em .15em 0;text-align:left;"
+             "border-bottom:1px solid #ddd}td:nth-child(n+2){font-variant-numeric:tabular-nums}"
+             "</style>\n<h1>");
     html(out, s->name);
     adze_text_puts(out, "</h1>\n");
     html_table(out, "Inputs and outputs", 3, values);
@@ -225,8 +233,8 @@ static void dot_edges(dot_state *d, MlirOperation op, size_t me) {
 static void dot_node(MlirOperation op, void *user) {
     dot_state *d = user;
     static const char *const quiet[] = {"adze.get_weight", "adze.none", "adze.constant",
-                                        "builtin.module", "func.func", "adze.weight", "adze.dim",
-                                        "adze.state"};
+                                        "builtin.module",  "func.func", "adze.weight",
+                                        "adze.dim",        "adze.state"};
     for (size_t i = 0; i < ADZE_COUNT(quiet); i++)
         if (adze_is_op(op, quiet[i]))
             return;

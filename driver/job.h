@@ -17,7 +17,7 @@ typedef struct adze_job_selftest {
     size_t n_inputs, n_outputs;
     const char **input_names, **output_names; /* as in the model */
     adze_tensor *inputs, *outputs;
-    const char *source; /* one line for reports: where the numbers come from */
+    const char *source;     /* one line for reports: where the numbers come from */
     adze_tensor *reference; /* the folder's own outputs; NULL without one */
     /* With --reference: how far the evaluator is from the folder's outputs where those were
      * replaced by its own (quantized models), else 0. */
@@ -61,23 +61,25 @@ bool adze_job_load_models(adze_compilation *c, const adze_request *request);
 /* A level-1 to level-3 dump: parsed, verified, its weights checked. */
 bool adze_job_load_dump(adze_context *ctx, const char *path, MlirModule *out);
 
-/* What each argument of the module's entry wants (works at every level). `*n` of them in the arena. */
+/* What each argument of the module's entry wants (works at every level). `*n` of them in the
+ * arena. */
 bool adze_job_inputs(adze_context *ctx, MlirModule module, adze_wanted **out, size_t *n);
 /* The same for results (trailing written arguments at level 2 and 3). */
 bool adze_job_outputs(adze_context *ctx, MlirModule module, adze_wanted **out, size_t *n);
 
 /* ---- self-test data ---- */
 
-/* Fills model->selftest: from the folder `reference`, from the dump's own folder, or seeded inputs and
- * the evaluator's outputs. */
+/* Fills model->selftest: from the folder `reference`, from the dump's own folder, or seeded inputs
+ * and the evaluator's outputs. */
 bool adze_selftest_make(adze_context *ctx, adze_job_model *model, const char *reference);
 /* Reads inputs (and outputs when they are wanted) of an ONNX test data folder for this model. */
 bool adze_selftest_read(adze_context *ctx, const adze_job_model *model, const char *dir,
                         bool with_outputs, adze_job_selftest *out);
 /* Writes DIR/selftest/{input,output}_N.pb. */
 bool adze_selftest_write(adze_context *ctx, const adze_job_selftest *test, const char *dir);
-/* A value for input `index`: floats uniform in [-1, 1); 8-bit integers over their range; wider ones 0
- * to 15; bool 0 or 1. An extent between bounds is the smaller of `hi` and the larger of `lo` and 16. */
+/* A value for input `index`: floats uniform in [-1, 1); 8-bit integers over their range; wider
+ * ones 0 to 15; bool 0 or 1. An extent between bounds is the smaller of `hi` and the larger of
+ * `lo` and 16. */
 bool adze_selftest_random(adze_context *ctx, const adze_wanted *want, unsigned index, bool zeros,
                           adze_tensor *out);
 

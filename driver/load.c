@@ -1,5 +1,5 @@
-/* MODEL -> module: .onnx through the frontend, .mlir through the parser, anything else is refused by
- * its name. Also --dim and --bind, which only mean something to a model file. */
+/* MODEL -> module: .onnx through the frontend, .mlir through the parser, anything else is refused
+ * by its name. Also --dim and --bind, which only mean something to a model file. */
 #include "driver/job.h"
 
 #include "driver/driver.h"
@@ -18,7 +18,9 @@
 #include <strings.h>
 #include <unistd.h>
 
-const char *adze_version(void) { return ADZE_VERSION; }
+const char *adze_version(void) {
+    return ADZE_VERSION;
+}
 
 const char *adze_home(adze_context *ctx) {
     const char *home = getenv("ADZE_HOME");
@@ -37,7 +39,8 @@ bool adze_job_load_target(adze_compilation *c, const adze_request *request, cons
     const char *dir = adze_arena_printf(c->ctx->arena, "%s/targets", adze_home(c->ctx));
     if (request->pack || request->device) {
         if (!request->pack || !request->device)
-            return adze_error(&c->ctx->diags, NULL, "--pack FILE.pdsc and --device NAME go together");
+            return adze_error(&c->ctx->diags, NULL,
+                              "--pack FILE.pdsc and --device NAME go together");
         if (request->target)
             return adze_error(&c->ctx->diags, NULL,
                               "--target and --pack both name a target — hint: leave one out");
@@ -45,11 +48,13 @@ bool adze_job_load_target(adze_compilation *c, const adze_request *request, cons
     } else {
         const char *name = request->target ? request->target : fallback;
         if (!name)
-            return adze_error(&c->ctx->diags, NULL, "no target is named — hint: -t TARGET; adze "
-                                                    "targets lists them");
+            return adze_error(&c->ctx->diags, NULL,
+                              "no target is named — hint: -t TARGET; adze "
+                              "targets lists them");
         c->target = adze_target_load(dir, name, err);
     }
-    return c->target || adze_error(&c->ctx->diags, NULL, "%s", *err ? err : "cannot load the target");
+    return c->target ||
+           adze_error(&c->ctx->diags, NULL, "%s", *err ? err : "cannot load the target");
 }
 
 /* ---- --dim ---- */
@@ -77,7 +82,8 @@ static bool parse_dims(adze_context *ctx, const adze_request *request, adze_onnx
             ok = parse_extent(&at, &d->hi);
         }
         if (!ok || *at || d->hi < d->lo)
-            return adze_error(&ctx->diags, NULL, "--dim %s — hint: write NAME=N or NAME=LO..HI", text);
+            return adze_error(&ctx->diags, NULL, "--dim %s — hint: write NAME=N or NAME=LO..HI",
+                              text);
         d->name = adze_arena_strndup(ctx->arena, text, (size_t)(equals - text));
     }
     *out = dims;
@@ -112,8 +118,8 @@ static bool graph_input(adze_context *ctx, const onnx_GraphProto *graph, const c
 }
 
 /* The request's --bind values that name inputs of this model; `used` marks them. */
-static bool parse_binds(adze_context *ctx, const adze_request *request, const char *path, bool *used,
-                        adze_onnx_bind **out, size_t *n) {
+static bool parse_binds(adze_context *ctx, const adze_request *request, const char *path,
+                        bool *used, adze_onnx_bind **out, size_t *n) {
     *out = ADZE_NEW_ARRAY(ctx->arena, adze_onnx_bind, request->n_binds + 1);
     *n = 0;
     const onnx_ModelProto *model;
@@ -126,8 +132,7 @@ static bool parse_binds(adze_context *ctx, const adze_request *request, const ch
         adze_wanted want;
         if (!equals)
             return adze_error(&ctx->diags, NULL, "--bind %s — hint: write INPUT=VALUE", text);
-        if (!model->graph ||
-            !graph_input(ctx, model->graph, text, (size_t)(equals - text), &want))
+        if (!model->graph || !graph_input(ctx, model->graph, text, (size_t)(equals - text), &want))
             continue;
         used[i] = true;
         adze_onnx_bind *b = &(*out)[(*n)++];
@@ -163,7 +168,8 @@ static bool absolute_weights(adze_context *ctx, MlirModule module) {
             continue;
         char *real = realpath(file, NULL);
         if (!real)
-            return adze_error(&ctx->diags, NULL, "cannot find '%s' again: %s", file, strerror(errno));
+            return adze_error(&ctx->diags, NULL, "cannot find '%s' again: %s", file,
+                              strerror(errno));
         adze_set(op, "file", adze_str(ctx, real));
         free(real);
     }
@@ -209,10 +215,8 @@ static bool change_entries(adze_context *ctx, const adze_request *request, MlirM
 
 static bool load_onnx(adze_context *ctx, const adze_request *request, adze_job_model *m,
                       const adze_onnx_dim *dims, bool *used_binds) {
-    adze_onnx_options options = {.name = m->name,
-                                 .dims = dims,
-                                 .n_dims = request->n_dims,
-                                 .fold = adze_ref_fold};
+    adze_onnx_options options = {
+        .name = m->name, .dims = dims, .n_dims = request->n_dims, .fold = adze_ref_fold};
     adze_onnx_bind *binds;
     if (request->reference && !adze_reference_dims(ctx, m->path, request->reference, dims,
                                                    request->n_dims, &options.dims, &options.n_dims))
@@ -221,13 +225,15 @@ static bool load_onnx(adze_context *ctx, const adze_request *request, adze_job_m
         return false;
     options.binds = binds;
     return adze_onnx_import(ctx, m->path, &options, &m->module) &&
-           change_entries(ctx, request, m->module) && absolute_weights(ctx, m->module) && adze_module_verify(ctx, m->module);
+           change_entries(ctx, request, m->module) && absolute_weights(ctx, m->module) &&
+           adze_module_verify(ctx, m->module);
 }
 
 static bool load_mlir(adze_context *ctx, const adze_request *request, adze_job_model *m) {
     if (request->n_dims || request->n_binds || request->n_states || request->n_taps)
-        return adze_error(&ctx->diags, NULL, "--dim, --bind, --state and --tap were settled when the "
-                                             "dump was made — hint: give them with the model file");
+        return adze_error(&ctx->diags, NULL,
+                          "--dim, --bind, --state and --tap were settled when the "
+                          "dump was made — hint: give them with the model file");
     m->is_dump = true;
     return adze_job_load_dump(ctx, m->path, &m->module);
 }
@@ -242,9 +248,10 @@ static bool load_one(adze_context *ctx, const adze_request *request, adze_job_mo
         return adze_error(&ctx->diags, NULL, "GGUF is not supported in this version");
     bool onnx = dot && !strcasecmp(dot, ".onnx"), mlir = dot && !strcasecmp(dot, ".mlir");
     if (!onnx && !mlir)
-        return adze_error(&ctx->diags, NULL,
-                          "not a model that adze knows by its name — hint: MODEL is .onnx, or .mlir "
-                          "from --dump-ir");
+        return adze_error(
+            &ctx->diags, NULL,
+            "not a model that adze knows by its name — hint: MODEL is .onnx, or .mlir "
+            "from --dump-ir");
     if (onnx ? !load_onnx(ctx, request, m, dims, used_binds) : !load_mlir(ctx, request, m))
         return false;
     ctx->diags.file = m->path;
@@ -279,8 +286,9 @@ static bool check_dims(adze_compilation *c, const adze_onnx_dim *dims, size_t n_
             near = slip ? slip : near ? near : n ? names[0] : NULL;
         }
         if (!found)
-            return adze_error(&ctx->diags, NULL, "--dim %s: the model has no such symbolic extent%s%s",
-                              dims[d].name, near ? " — hint: it has " : "", near ? near : "");
+            return adze_error(&ctx->diags, NULL,
+                              "--dim %s: the model has no such symbolic extent%s%s", dims[d].name,
+                              near ? " — hint: it has " : "", near ? near : "");
     }
     return true;
 }
@@ -302,8 +310,10 @@ bool adze_job_load_models(adze_compilation *c, const adze_request *request) {
             return false;
         for (size_t k = 0; k < i; k++)
             if (!strcmp(c->models[k].name, m->name))
-                return adze_error(&ctx->diags, NULL, "two models are named '%s' — hint: write "
-                                                     "NAME=MODEL", m->name);
+                return adze_error(&ctx->diags, NULL,
+                                  "two models are named '%s' — hint: write "
+                                  "NAME=MODEL",
+                                  m->name);
     }
     if (!check_dims(c, dims, request->n_dims))
         return false;
@@ -347,8 +357,8 @@ static bool wanted_of(adze_context *ctx, MlirModule module, MlirType type, const
         out->dims[i] = out->lo[i] = out->hi[i] = s.dims[i];
         if (s.dims[i] >= 0)
             continue;
-        MlirOperation dim = s.symbols[i] ? adze_symbol(module, "adze.dim", s.symbols[i])
-                                         : (MlirOperation){0};
+        MlirOperation dim =
+            s.symbols[i] ? adze_symbol(module, "adze.dim", s.symbols[i]) : (MlirOperation){0};
         if (mlirOperationIsNull(dim))
             return adze_error(&ctx->diags, NULL, "'%s' has an extent without bounds", name);
         out->lo[i] = adze_get_i64(dim, "lo");
@@ -358,7 +368,8 @@ static bool wanted_of(adze_context *ctx, MlirModule module, MlirType type, const
 }
 
 /* Arguments and results, or at level 2 and 3 the arguments that are (not) written. */
-static bool border(adze_context *ctx, MlirModule module, bool outputs, adze_wanted **out, size_t *n) {
+static bool border(adze_context *ctx, MlirModule module, bool outputs, adze_wanted **out,
+                   size_t *n) {
     MlirOperation entry = entry_of(module);
     if (mlirOperationIsNull(entry))
         return adze_error(&ctx->diags, NULL, "the module has no entry");
@@ -366,7 +377,8 @@ static bool border(adze_context *ctx, MlirModule module, bool outputs, adze_want
     bool tensors = adze_get_i64(mlirModuleGetOperation(module), "adze.level") == 1;
     bool results = outputs && tensors;
     MlirAttribute attrs = adze_get(entry, results ? "res_attrs" : "arg_attrs");
-    intptr_t count = results ? mlirFunctionTypeGetNumResults(type) : mlirFunctionTypeGetNumInputs(type);
+    intptr_t count =
+        results ? mlirFunctionTypeGetNumResults(type) : mlirFunctionTypeGetNumInputs(type);
     *out = ADZE_NEW_ARRAY(ctx->arena, adze_wanted, (size_t)count + 1);
     *n = 0;
     for (intptr_t i = 0; i < count; i++) {
@@ -376,7 +388,8 @@ static bool border(adze_context *ctx, MlirModule module, bool outputs, adze_want
         const char *name = nth_str(ctx, attrs, i, "adze.name");
         if (!name)
             name = adze_arena_printf(ctx->arena, "%s_%zu", outputs ? "output" : "input", *n);
-        MlirType t = results ? mlirFunctionTypeGetResult(type, i) : mlirFunctionTypeGetInput(type, i);
+        MlirType t =
+            results ? mlirFunctionTypeGetResult(type, i) : mlirFunctionTypeGetInput(type, i);
         if (!wanted_of(ctx, module, t, name, &(*out)[(*n)++]))
             return false;
     }

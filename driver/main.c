@@ -37,9 +37,9 @@ static int unknown_command(adze_arena *arena, adze_console *console, const char 
     for (int i = 0; i < ADZE_N_COMMANDS; i++)
         names[i] = adze_commands[i].name;
     const char *near = adze_suggest(word, names, ADZE_N_COMMANDS);
-    const char *text = adze_arena_printf(arena, near ? "unknown command '%s'\n  did you mean %s?"
-                                                     : "unknown command '%s'%s",
-                                         word, near ? near : "");
+    const char *text = adze_arena_printf(
+        arena, near ? "unknown command '%s'\n  did you mean %s?" : "unknown command '%s'%s", word,
+        near ? near : "");
     return adze_console_usage(console, -1, text);
 }
 

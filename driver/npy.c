@@ -10,8 +10,8 @@ static const struct {
     const char *code;
     adze_dtype dtype;
 } npy_types[] = {
-    {"f2", ADZE_f16}, {"f4", ADZE_f32}, {"f8", ADZE_f64}, {"i1", ADZE_i8},   {"i2", ADZE_i16},
-    {"i4", ADZE_i32}, {"i8", ADZE_i64}, {"u1", ADZE_u8},  {"u2", ADZE_u16},  {"u4", ADZE_u32},
+    {"f2", ADZE_f16}, {"f4", ADZE_f32},  {"f8", ADZE_f64}, {"i1", ADZE_i8},    {"i2", ADZE_i16},
+    {"i4", ADZE_i32}, {"i8", ADZE_i64},  {"u1", ADZE_u8},  {"u2", ADZE_u16},   {"u4", ADZE_u32},
     {"u8", ADZE_u64}, {"b1", ADZE_bool}, {"c8", ADZE_c64}, {"c16", ADZE_c128},
 };
 

@@ -4,8 +4,13 @@
 #include <string.h>
 
 const adze_command_info adze_commands[ADZE_N_COMMANDS] = {
-#define COMMAND(id, args, least_, most_, brief_, text_) \
-    {.name = #id, .arguments = args, .brief = brief_, .text = text_, .least = least_, .most = most_},
+#define COMMAND(id, args, least_, most_, brief_, text_)                                            \
+    {.name = #id,                                                                                  \
+     .arguments = args,                                                                            \
+     .brief = brief_,                                                                              \
+     .text = text_,                                                                                \
+     .least = least_,                                                                              \
+     .most = most_},
 #include "driver/commands.def"
 #undef COMMAND
 };
@@ -13,8 +18,12 @@ const adze_command_info adze_commands[ADZE_N_COMMANDS] = {
 #define C(id) (1u << ADZE_CMD_##id)
 #define ALL ((1u << ADZE_N_COMMANDS) - 1)
 const adze_option_info adze_options[ADZE_N_OPTIONS] = {
-#define OPTION(id, letter_, name_, arg_, repeats_, commands_, help_)                            \
-    {.name = name_, .argument = arg_, .help = help_, .letter = letter_, .repeats = repeats_,    \
+#define OPTION(id, letter_, name_, arg_, repeats_, commands_, help_)                               \
+    {.name = name_,                                                                                \
+     .argument = arg_,                                                                             \
+     .help = help_,                                                                                \
+     .letter = letter_,                                                                            \
+     .repeats = repeats_,                                                                          \
      .commands = commands_},
 #include "driver/options.def"
 #undef OPTION
@@ -29,7 +38,9 @@ int adze_command_find(const char *name) {
     return -1;
 }
 
-bool adze_args_has(const adze_args *args, adze_option option) { return args->counts[option] > 0; }
+bool adze_args_has(const adze_args *args, adze_option option) {
+    return args->counts[option] > 0;
+}
 
 const char *adze_args_get(const adze_args *args, adze_option option) {
     size_t n = args->counts[option];
@@ -174,8 +185,8 @@ static bool check_color(adze_args *args, const char **problem) {
     return false;
 }
 
-bool adze_args_parse(adze_arena *arena, adze_command command, int argc, char **argv,
-                     adze_args *out, const char **problem) {
+bool adze_args_parse(adze_arena *arena, adze_command command, int argc, char **argv, adze_args *out,
+                     const char **problem) {
     *out = (adze_args){.arena = arena, .command = command};
     out->positionals = ADZE_NEW_ARRAY(arena, const char *, (size_t)argc + 1);
     bool options_end = false;

@@ -15,7 +15,9 @@ static void varint(adze_text *out, uint64_t value) {
 
 enum { VARINT = 0, BYTES = 2 };
 
-static void tag(adze_text *out, unsigned field, unsigned wire) { varint(out, field << 3 | wire); }
+static void tag(adze_text *out, unsigned field, unsigned wire) {
+    varint(out, field << 3 | wire);
+}
 
 static void bytes_field(adze_text *out, unsigned field, const void *data, size_t length) {
     tag(out, field, BYTES);

@@ -5,12 +5,13 @@
 #include "ir/base.h"
 
 typedef struct adze_process_result {
-    int status;    /* exit code; 128 + signal when one ended it; 127 when it could not be started */
+    int status; /* exit code; 128 + signal when one ended it; 127 when it could not be started */
     bool timed_out;
 } adze_process_result;
 
-/* Runs argv (NULL-ended, found on PATH) in the folder `dir` (NULL: this one) and waits. Standard output and error are appended to `out` and
- * `err` (the same text twice mixes them; NULL: not kept). After `seconds` (0: never) it is ended. */
+/* Runs argv (NULL-ended, found on PATH) in the folder `dir` (NULL: this one) and waits. Standard
+ * output and error are appended to `out` and `err` (the same text twice mixes them; NULL: not
+ * kept). After `seconds` (0: never) it is ended. */
 adze_process_result adze_process_run(const char *const *argv, const char *dir, adze_text *out,
                                      adze_text *err, unsigned seconds);
 

@@ -42,7 +42,7 @@ static const char *program_path(adze_program *p) {
 bool adze_program_build(adze_program *p, bool verbose) {
     /* A program without words or files prints its bytes and times by itself. */
     const char *extra = has_files(p->target) ? "EXTRA="
-                        : p->runs            ? adze_arena_printf(p->ctx->arena, "EXTRA=-DADZE_MAIN_RUNS=%llu",
+                        : p->runs ? adze_arena_printf(p->ctx->arena, "EXTRA=-DADZE_MAIN_RUNS=%llu",
                                                       (unsigned long long)p->runs)
                                   : "EXTRA=-DADZE_MAIN_HEX";
     const adze_compiler *usable = adze_target_usable_compiler(p->target);
@@ -50,8 +50,8 @@ bool adze_program_build(adze_program *p, bool verbose) {
         return adze_error(&p->ctx->diags, NULL, "the compiler for %s, %s, is not installed",
                           p->target->name, p->target->compiler);
     p->exe = program_path(p);
-    const char *argv[] = {"make", "-s", "-C", p->dir, "-j2", "BUILD=" BUILD_FOLDER, extra,
-                          p->exe, NULL};
+    const char *argv[] = {"make", "-s",   "-C", p->dir, "-j2", "BUILD=" BUILD_FOLDER,
+                          extra,  p->exe, NULL};
     adze_text said = {0};
     adze_process_result r = adze_process_run(argv, NULL, &said, &said, BUILD_SECONDS);
     if (verbose && said.length)
@@ -66,7 +66,8 @@ bool adze_program_build(adze_program *p, bool verbose) {
     return ok;
 }
 
-/* Programs run in the tree's folder, where those with a weights file look for it. A word of argv with {exe} and {boards} put in. */
+/* Programs run in the tree's folder, where those with a weights file look for it. A word of argv
+ * with {exe} and {boards} put in. */
 static const char *filled(adze_program *p, const char *word) {
     static const char *const names[] = {"{exe}", "{boards}"};
     const char *values[] = {p->exe, "runtime/boards"};
@@ -110,15 +111,16 @@ bool adze_program_run(adze_program *p, const char *const *words, size_t n_words,
 /* ---- outputs ---- */
 
 /* Raw host elements into a tensor like `like`. */
-static bool take_bytes(adze_program *p, const char *name, const adze_tensor *like, const void *bytes,
-                       size_t length, adze_tensor *out) {
+static bool take_bytes(adze_program *p, const char *name, const adze_tensor *like,
+                       const void *bytes, size_t length, adze_tensor *out) {
     if (like->dtype == ADZE_string ||
         !adze_tensor_new(p->ctx->arena, like->dtype, like->rank, like->dims, out))
         return adze_error(&p->ctx->diags, NULL, "output '%s' cannot be read back", name);
     size_t need = adze_tensor_host_bytes(out);
     if (need != length)
-        return adze_error(&p->ctx->diags, NULL, "the program gave %zu bytes for output '%s', not %zu",
-                          length, name, need);
+        return adze_error(&p->ctx->diags, NULL,
+                          "the program gave %zu bytes for output '%s', not %zu", length, name,
+                          need);
     if (need)
         memcpy(adze_tensor_data(out), bytes, need);
     return true;
@@ -129,7 +131,8 @@ static bool outputs_by_files(adze_program *p, const char *const *names, const ad
                              size_t n, adze_tensor *outputs) {
     const char *folder = adze_temporary_folder(p->ctx->arena);
     if (!folder)
-        return adze_error(&p->ctx->diags, NULL, "cannot make a temporary folder — hint: set TMPDIR");
+        return adze_error(&p->ctx->diags, NULL,
+                          "cannot make a temporary folder — hint: set TMPDIR");
     const char *words[] = {"-o", folder};
     adze_text said = {0};
     bool ok = adze_program_run(p, words, ADZE_COUNT(words), &said);
@@ -196,7 +199,8 @@ static int by_value(const void *a, const void *b) {
 
 /* "time: min A median B ns, N runs" of a hosted main. */
 static bool time_by_words(adze_program *p, uint64_t runs, adze_timing *out) {
-    const char *words[] = {"-n", adze_arena_printf(p->ctx->arena, "%llu", (unsigned long long)runs)};
+    const char *words[] = {"-n",
+                           adze_arena_printf(p->ctx->arena, "%llu", (unsigned long long)runs)};
     adze_text said = {0};
     bool ok = adze_program_run(p, words, ADZE_COUNT(words), &said);
     const char *line = ok && said.data ? strstr(said.data, "time: min ") : NULL;
@@ -207,7 +211,7 @@ static bool time_by_words(adze_program *p, uint64_t runs, adze_timing *out) {
     return ok;
 }
 
-/* Lines "time TICKS HZ" of a board's main, built with ADZE_MAIN_RUNS; HZ 0: the clock has no rate. */
+/* Lines "time TICKS HZ" of a board's main, built with ADZE_MAIN_RUNS; HZ 0: no rate is known. */
 static bool time_by_text(adze_program *p, adze_timing *out) {
     enum { MOST = 1024 };
     double ticks[MOST], hz = 0;

@@ -9,7 +9,7 @@ typedef struct adze_program {
     adze_context *ctx;
     const adze_target *target;
     const char *dir; /* the tree */
-    uint64_t runs;   /* how often a program without words is to be timed; 0: it prints its outputs */
+    uint64_t runs; /* how often a program without words is to be timed; 0: it prints its outputs */
     const char *exe; /* once built: its path in the tree */
 } adze_program;
 

@@ -42,14 +42,14 @@ static bool data_inputs(adze_context *ctx, const char *path, const onnx_ValueInf
     return true;
 }
 
-bool adze_reference_inputs(adze_context *ctx, const char *model_path, const char ***names, size_t *n) {
+bool adze_reference_inputs(adze_context *ctx, const char *model_path, const char ***names,
+                           size_t *n) {
     const onnx_ValueInfoProto **inputs;
     if (!data_inputs(ctx, model_path, &inputs, n))
         return false;
     *names = ADZE_NEW_ARRAY(ctx->arena, const char *, *n + 1);
     for (size_t i = 0; i < *n; i++)
-        (*names)[i] =
-            adze_arena_strndup(ctx->arena, inputs[i]->name.data, inputs[i]->name.length);
+        (*names)[i] = adze_arena_strndup(ctx->arena, inputs[i]->name.data, inputs[i]->name.length);
     return true;
 }
 
@@ -103,7 +103,8 @@ static const char *dim_name(adze_context *ctx, const char *input, const onnx_Dim
     return adze_arena_printf(ctx->arena, "%s_%zu", input, axis);
 }
 
-bool adze_reference_dim_names(adze_context *ctx, const char *model_path, const char ***names, size_t *n) {
+bool adze_reference_dim_names(adze_context *ctx, const char *model_path, const char ***names,
+                              size_t *n) {
     const onnx_ValueInfoProto **inputs;
     size_t n_inputs, most = 0;
     if (!data_inputs(ctx, model_path, &inputs, &n_inputs))

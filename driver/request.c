@@ -8,7 +8,9 @@
 #include <string.h>
 #include <unistd.h>
 
-static void show_progress(void *user, const char *text) { adze_console_progress(user, text); }
+static void show_progress(void *user, const char *text) {
+    adze_console_progress(user, text);
+}
 
 /* "NAME=MODEL", where NAME is an identifier and no file has the whole text as its name. */
 static adze_model_file split_model(adze_arena *arena, const char *text) {

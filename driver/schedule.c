@@ -39,8 +39,10 @@ bool adze_schedule_apply(adze_context *ctx, MlirModule module, const char *path)
         const char *name = adze_arena_strndup(ctx->arena, ref.data, ref.length);
         MlirOperation kernel = adze_symbol(module, "func.func", name);
         if (mlirOperationIsNull(kernel) || mlirAttributeIsNull(adze_get(kernel, "adze.kernel")))
-            return adze_error(&ctx->diags, NULL, "'%s' names the kernel '%s', which the model does "
-                                                 "not have", path, name);
+            return adze_error(&ctx->diags, NULL,
+                              "'%s' names the kernel '%s', which the model does "
+                              "not have",
+                              path, name);
         if (!mlirAttributeIsADictionary(row.attribute))
             return adze_error(&ctx->diags, NULL, "'%s': the schedule of '%s' is not a dictionary",
                               path, name);

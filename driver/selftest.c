@@ -1,7 +1,7 @@
 /* The self-test's numbers: inputs, and the outputs that are right for them.
  *
  *   --reference DIR   the folder's inputs and outputs; for a quantized model whose own integer
- *                     definition differs from the folder's in the last step, the evaluator's outputs
+ *                     definition differs from the folder's in the last step, the evaluator's
  *   a dump            what stands in selftest/ beside it
  *   otherwise         seeded inputs and the evaluator's outputs */
 #include "driver/job.h"
@@ -36,8 +36,10 @@ bool adze_selftest_random(adze_context *ctx, const adze_wanted *want, unsigned i
     }
     const adze_dtype_info *info = adze_dtype_get(want->dtype);
     if (info->cls == 'S')
-        return adze_error(&ctx->diags, NULL, "input '%s' is text, which cannot be made up — hint: "
-                                             "--reference DIR", want->name);
+        return adze_error(&ctx->diags, NULL,
+                          "input '%s' is text, which cannot be made up — hint: "
+                          "--reference DIR",
+                          want->name);
     if (!adze_tensor_new(ctx->arena, want->dtype, want->rank, dims, out))
         return adze_error(&ctx->diags, NULL, "input '%s' is too large", want->name);
     uint64_t state = 0xAD2E + index;
@@ -73,10 +75,10 @@ static bool check_tensor(adze_context *ctx, const char *path, const adze_wanted 
     for (int i = 0; fits && i < t->rank; i++)
         fits = want->dims[i] >= 0 ? t->dims[i] == want->dims[i]
                                   : t->dims[i] >= want->lo[i] && t->dims[i] <= want->hi[i];
-    return fits || adze_error(&ctx->diags, NULL, "'%s' holds %s %s, '%s' is %s %s", path,
-                              adze_dtype_get(t->dtype)->name, shape_text(ctx, t->dims, t->rank),
-                              want->name, adze_dtype_get(want->dtype)->name,
-                              shape_text(ctx, want->dims, want->rank));
+    return fits ||
+           adze_error(&ctx->diags, NULL, "'%s' holds %s %s, '%s' is %s %s", path,
+                      adze_dtype_get(t->dtype)->name, shape_text(ctx, t->dims, t->rank), want->name,
+                      adze_dtype_get(want->dtype)->name, shape_text(ctx, want->dims, want->rank));
 }
 
 static bool among(const char *name, const char *const *names, size_t n) {
@@ -86,10 +88,11 @@ static bool among(const char *name, const char *const *names, size_t n) {
     return false;
 }
 
-/* Takes what each wanted tensor is from the files of one kind. One that names[] does not have is not
- * the model file's (a tap) and stays empty. */
-static bool read_side(adze_context *ctx, const char *dir, const char *kind, const char *const *names,
-                      size_t n_names, const adze_wanted *want, size_t n, adze_tensor *out) {
+/* Takes what each wanted tensor is from the files of one kind. One that names[] does not have is
+ * not the model file's (a tap) and stays empty. */
+static bool read_side(adze_context *ctx, const char *dir, const char *kind,
+                      const char *const *names, size_t n_names, const adze_wanted *want, size_t n,
+                      adze_tensor *out) {
     adze_reference_file *files;
     size_t n_files;
     if (!adze_reference_read(ctx, dir, kind, names, n_names, &files, &n_files))
@@ -102,8 +105,8 @@ static bool read_side(adze_context *ctx, const char *dir, const char *kind, cons
         if (!found && !among(want[i].name, names, n_names))
             continue;
         if (!found)
-            return adze_error(&ctx->diags, NULL, "'%s' has %zu %s_N.pb files and none for '%s'", dir,
-                              n_files, kind, want[i].name);
+            return adze_error(&ctx->diags, NULL, "'%s' has %zu %s_N.pb files and none for '%s'",
+                              dir, n_files, kind, want[i].name);
         if (!check_tensor(ctx, found->path, &want[i], &found->value))
             return false;
         out[i] = found->value;
@@ -160,17 +163,17 @@ bool adze_selftest_write(adze_context *ctx, const adze_job_selftest *test, const
             adze_text bytes = {0};
             adze_pb_tensor(side ? &test->outputs[i] : &test->inputs[i],
                            side ? test->output_names[i] : test->input_names[i], &bytes);
-            bool ok = adze_write_file(ctx,
-                                      adze_arena_printf(ctx->arena, "%s/%s_%zu.pb", folder,
-                                                        side ? "output" : "input", i),
-                                      bytes.data, bytes.length);
+            bool ok = adze_write_file(
+                ctx,
+                adze_arena_printf(ctx->arena, "%s/%s_%zu.pb", folder, side ? "output" : "input", i),
+                bytes.data, bytes.length);
             adze_text_free(&bytes);
             if (!ok)
                 return false;
         }
     }
-    return adze_write_file(ctx, adze_arena_printf(ctx->arena, "%s/source.txt", folder), test->source,
-                           strlen(test->source));
+    return adze_write_file(ctx, adze_arena_printf(ctx->arena, "%s/source.txt", folder),
+                           test->source, strlen(test->source));
 }
 
 /* ---- which outputs ---- */
@@ -193,8 +196,8 @@ static bool evaluate(adze_context *ctx, const adze_job_model *model, const adze_
                         (int)test->n_outputs, NULL, NULL);
 }
 
-/* The folder's outputs come from another engine. Where a quantized model's numbers differ from it by
- * adze's own integer definition, the tree must be held to the definition. */
+/* The folder's outputs come from another engine. Where a quantized model's numbers differ from it
+ * by adze's own integer definition, the tree must be held to the definition. */
 static bool settle_quantized(adze_context *ctx, const adze_job_model *model,
                              adze_job_selftest *test) {
     adze_tensor *own = ADZE_NEW_ARRAY(ctx->arena, adze_tensor, test->n_outputs + 1);
@@ -277,8 +280,9 @@ static bool from_seed(adze_context *ctx, adze_job_model *model) {
             return true;
         }
     }
-    return adze_error(&ctx->diags, NULL, "the reference evaluator cannot run the model on made-up "
-                                         "inputs — hint: --reference DIR with real ones");
+    return adze_error(&ctx->diags, NULL,
+                      "the reference evaluator cannot run the model on made-up "
+                      "inputs — hint: --reference DIR with real ones");
 }
 
 /* `adze run` on the user's inputs: the outputs are what it wants to know. Only where their extents
@@ -299,8 +303,9 @@ static bool from_given(adze_context *ctx, adze_job_model *model) {
     for (size_t i = 0; i < test->n_outputs; i++)
         if (!fixed || !adze_tensor_new(ctx->arena, outputs[i].dtype, outputs[i].rank,
                                        outputs[i].dims, &test->outputs[i]))
-            return adze_error(&ctx->diags, NULL, "the extents of output '%s' are not known — hint: "
-                                                 "start from the model or its level-1 dump",
+            return adze_error(&ctx->diags, NULL,
+                              "the extents of output '%s' are not known — hint: "
+                              "start from the model or its level-1 dump",
                               outputs[i].name);
     return true;
 }
@@ -317,7 +322,8 @@ bool adze_selftest_make(adze_context *ctx, adze_job_model *model, const char *re
     if (model->is_dump && access(beside, F_OK) == 0)
         return from_dump(ctx, model, beside);
     if (model->level != 1)
-        return adze_error(&ctx->diags, NULL, "no self-test data: the dump's selftest folder is gone — "
-                                             "hint: --reference DIR");
+        return adze_error(&ctx->diags, NULL,
+                          "no self-test data: the dump's selftest folder is gone — "
+                          "hint: --reference DIR");
     return from_seed(ctx, model);
 }

@@ -8,14 +8,19 @@ enum { FEW = 24, EDGE = 6, BEST = 5 };
 
 void adze_show_value(const adze_tensor *t, size_t index, adze_text *out) {
     switch (adze_dtype_get(t->dtype)->cls) {
-    case 'F': adze_text_printf(out, "%.6g", adze_tensor_get_f64(t, index)); break;
-    case 'B': adze_text_puts(out, adze_tensor_get_i64(t, index) ? "true" : "false"); break;
+    case 'F':
+        adze_text_printf(out, "%.6g", adze_tensor_get_f64(t, index));
+        break;
+    case 'B':
+        adze_text_puts(out, adze_tensor_get_i64(t, index) ? "true" : "false");
+        break;
     case 'U':
         adze_text_printf(out, "%llu", (unsigned long long)adze_tensor_get_i64(t, index));
         break;
     case 'C': {
         bool wide = t->dtype == ADZE_c128;
-        double re = wide ? ((const double *)t->data)[2 * index] : ((const float *)t->data)[2 * index];
+        double re =
+            wide ? ((const double *)t->data)[2 * index] : ((const float *)t->data)[2 * index];
         double im = wide ? ((const double *)t->data)[2 * index + 1]
                          : ((const float *)t->data)[2 * index + 1];
         adze_text_printf(out, "%.6g%+.6gi", re, im);
@@ -26,7 +31,8 @@ void adze_show_value(const adze_tensor *t, size_t index, adze_text *out) {
         adze_text_printf(out, "\"%.*s\"", (int)s->length, s->data);
         break;
     }
-    default: adze_text_printf(out, "%lld", (long long)adze_tensor_get_i64(t, index));
+    default:
+        adze_text_printf(out, "%lld", (long long)adze_tensor_get_i64(t, index));
     }
 }
 

@@ -4,7 +4,7 @@
 
 #include "ir/tensor.h"
 
-/* "scores  f32[1, 10]" and the values: all of them when few, else the first and last; for a vector of
+/* "scores  f32[1, 10]" and the values: all of them when few, else the first and last; for a row of
  * scores also the five largest with their indices. Appends to `out`. */
 void adze_show_tensor(const char *name, const adze_tensor *t, adze_text *out);
 /* One value as text. */

@@ -75,8 +75,12 @@ static bool match_flat(const adze_wanted *want, size_t count, int64_t *dims) {
 
 /* ---- element types ---- */
 
-static bool is_float(adze_dtype d) { return adze_dtype_get(d)->cls == 'F'; }
-static bool is_number(adze_dtype d) { return strchr("FIUB", adze_dtype_get(d)->cls) != NULL; }
+static bool is_float(adze_dtype d) {
+    return adze_dtype_get(d)->cls == 'F';
+}
+static bool is_number(adze_dtype d) {
+    return strchr("FIUB", adze_dtype_get(d)->cls) != NULL;
+}
 
 /* One integer that a type must hold exactly: set, read back, compare. u64 compares as bits. */
 static bool store_integer(adze_tensor *out, size_t i, int64_t value, bool from_unsigned) {
@@ -110,8 +114,10 @@ static bool convert(adze_context *ctx, const char *file, const adze_tensor *t,
         if (want->dtype == ADZE_bool)
             fits = value == 0 || value == 1;
         if (!fits)
-            return adze_error(&ctx->diags, NULL, "'%s': %g (element %zu) is not a value of %s, the "
-                                                 "type of input '%s'", file, value, i, to, want->name);
+            return adze_error(&ctx->diags, NULL,
+                              "'%s': %g (element %zu) is not a value of %s, the "
+                              "type of input '%s'",
+                              file, value, i, to, want->name);
     }
     return true;
 }
@@ -211,8 +217,7 @@ static bool read_raw(adze_context *ctx, const char *path, const adze_wanted *wan
             !adze_tensor_unpack(ctx->arena, want->dtype, want->rank, want->dims, file->data,
                                 file->bytes, out))
             return adze_error(&ctx->diags, NULL, "'%s' has %zu bytes, input '%s' wants %s of %s",
-                              path, file->bytes, want->name,
-                              show_dims(ctx, want->rank, want->dims),
+                              path, file->bytes, want->name, show_dims(ctx, want->rank, want->dims),
                               adze_dtype_get(want->dtype)->name);
         return true;
     }
@@ -220,7 +225,8 @@ static bool read_raw(adze_context *ctx, const char *path, const adze_wanted *wan
     int64_t dims[ADZE_MAX_RANK];
     if (want->dtype == ADZE_string || file->bytes % width ||
         !match_flat(want, file->bytes / width, dims) ||
-        !adze_tensor_unpack(ctx->arena, want->dtype, want->rank, dims, file->data, file->bytes, out))
+        !adze_tensor_unpack(ctx->arena, want->dtype, want->rank, dims, file->data, file->bytes,
+                            out))
         return adze_error(&ctx->diags, NULL, "'%s' has %zu bytes, input '%s' wants %s of %s", path,
                           file->bytes, want->name, show_dims(ctx, want->rank, want->dims),
                           adze_dtype_get(want->dtype)->name);
@@ -272,7 +278,9 @@ static bool read_sound(adze_context *ctx, const char *path, const adze_wanted *w
     return adze_value_fit(ctx, path, &t, want, out);
 }
 
-static bool channels_fit(int64_t n) { return n == 1 || n == 3 || n == 4; }
+static bool channels_fit(int64_t n) {
+    return n == 1 || n == 3 || n == 4;
+}
 
 /* [..,C,H,W] before [..,H,W,C], since that is ONNX's own order; [H,W] is grey. */
 static bool read_image(adze_context *ctx, const char *path, const adze_wanted *want,
@@ -310,9 +318,9 @@ static const struct {
     const char *ending;
     bool (*read)(adze_context *, const char *, const adze_wanted *, adze_tensor *);
 } formats[] = {
-    {".npy", read_npy},    {".npz", read_npz},   {".pb", read_pb},       {".png", read_image},
-    {".jpg", read_image},  {".jpeg", read_image}, {".wav", read_sound},  {".txt", read_numbers},
-    {".csv", read_numbers}, {".bin", read_raw},  {".raw", read_raw},
+    {".npy", read_npy},     {".npz", read_npz},    {".pb", read_pb},     {".png", read_image},
+    {".jpg", read_image},   {".jpeg", read_image}, {".wav", read_sound}, {".txt", read_numbers},
+    {".csv", read_numbers}, {".bin", read_raw},    {".raw", read_raw},
 };
 
 bool adze_value_read(adze_context *ctx, const char *text, const adze_wanted *want,
@@ -326,7 +334,8 @@ bool adze_value_read(adze_context *ctx, const char *text, const adze_wanted *wan
         return fit_flat(ctx, text, &t, want, out);
     return adze_error(&ctx->diags, NULL,
                       "'%s': neither numbers nor a file of a known kind — hint: .npy .npz .pb .png "
-                      ".jpg .wav .txt .csv .bin .raw", text);
+                      ".jpg .wav .txt .csv .bin .raw",
+                      text);
 }
 
 /* "2x3:" in front of numbers. Returns the text after it, or `text` where there is none. */

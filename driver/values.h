@@ -8,7 +8,7 @@
  *   .bin .raw           values.c            the bytes as they are
  *
  * A file is read against what the model wants: the element type is converted only where no value is
- * lost in kind (numbers to float; integers in range), the shape must be the same up to leading ones. */
+ * lost in kind (numbers to float; integers in range), the shape must be the same up to axes of one. */
 #ifndef ADZE_DRIVER_VALUES_H
 #define ADZE_DRIVER_VALUES_H
 
@@ -25,13 +25,17 @@ typedef struct adze_wanted {
 
 /* Reads `text`, a file's path or numbers in place, as `want`. Result in the context's arena (or
  * borrowing a mapped file). False with a diagnostic that names the file. */
-bool adze_value_read(adze_context *ctx, const char *text, const adze_wanted *want, adze_tensor *out);
+bool adze_value_read(adze_context *ctx, const char *text, const adze_wanted *want,
+                     adze_tensor *out);
 
-/* The VALUE of --bind: @FILE, a number, 1,2,3 or 2x3:1,2,3,4,5,6. want->dtype must be known; unknown
- * extents (dims < 0 with lo 0 and hi INT64_MAX) are taken from the value; rank -1: any shape. */
-bool adze_value_bind(adze_context *ctx, const char *text, const adze_wanted *want, adze_tensor *out);
+/* The VALUE of --bind: @FILE, a number, 1,2,3 or 2x3:1,2,3,4,5,6. want->dtype must be known;
+ * unknown extents (dims < 0 with lo 0 and hi INT64_MAX) are taken from the value; rank -1: any
+ * shape. */
+bool adze_value_bind(adze_context *ctx, const char *text, const adze_wanted *want,
+                     adze_tensor *out);
 
-/* `t` as `want`: type converted, leading ones added or dropped, extents checked. `file` for errors. */
+/* `t` as `want`: type converted, leading ones added or dropped, extents checked. `file` for
+ * errors. */
 bool adze_value_fit(adze_context *ctx, const char *file, const adze_tensor *t,
                     const adze_wanted *want, adze_tensor *out);
 
@@ -47,7 +51,7 @@ bool adze_image_read(adze_context *ctx, const char *path, int channels, adze_ten
 bool adze_wav_read(adze_context *ctx, const char *path, adze_tensor *out);
 
 /* A zip archive's member, inflated into the context's arena. `name` NULL: the only member. */
-bool adze_zip_member(adze_context *ctx, const adze_file *zip, const char *name, const uint8_t **data,
-                     size_t *bytes);
+bool adze_zip_member(adze_context *ctx, const adze_file *zip, const char *name,
+                     const uint8_t **data, size_t *bytes);
 
 #endif

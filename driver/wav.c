@@ -3,8 +3,12 @@
 
 #include <string.h>
 
-static uint32_t u16(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8; }
-static uint32_t u32(const uint8_t *p) { return u16(p) | u16(p + 2) << 16; }
+static uint32_t u16(const uint8_t *p) {
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8;
+}
+static uint32_t u32(const uint8_t *p) {
+    return u16(p) | u16(p + 2) << 16;
+}
 
 enum { PCM = 1, IEEE_FLOAT = 3, EXTENSIBLE = 0xFFFE };
 
@@ -32,7 +36,8 @@ bool adze_wav_read(adze_context *ctx, const char *path, adze_tensor *out) {
             if (!pcm16 && !float32)
                 return adze_error(&ctx->diags, NULL,
                                   "'%s': sound format %u with %u bits is not supported — hint: "
-                                  "16-bit PCM or 32-bit float", path, format, bits);
+                                  "16-bit PCM or 32-bit float",
+                                  path, format, bits);
             if (channels != 1)
                 return adze_error(&ctx->diags, NULL, "'%s' has %u channels — hint: mix it to one",
                                   path, channels);

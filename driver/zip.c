@@ -4,8 +4,12 @@
 #include <string.h>
 #include <zlib.h>
 
-static uint32_t u16(const uint8_t *p) { return (uint32_t)p[0] | (uint32_t)p[1] << 8; }
-static uint32_t u32(const uint8_t *p) { return u16(p) | u16(p + 2) << 16; }
+static uint32_t u16(const uint8_t *p) {
+    return (uint32_t)p[0] | (uint32_t)p[1] << 8;
+}
+static uint32_t u32(const uint8_t *p) {
+    return u16(p) | u16(p + 2) << 16;
+}
 
 enum { END_BYTES = 22, ENTRY_BYTES = 46, LOCAL_BYTES = 30, MAX_MEMBER = 1 << 30 };
 
@@ -15,7 +19,8 @@ static const uint8_t *find_end(const adze_file *zip) {
         return NULL;
     size_t last = zip->bytes - END_BYTES, first = last > 65535 ? last - 65535 : 0;
     for (size_t at = last + 1; at-- > first;)
-        if (u32(zip->data + at) == 0x06054b50 && at + END_BYTES + u16(zip->data + at + 20) == zip->bytes)
+        if (u32(zip->data + at) == 0x06054b50 &&
+            at + END_BYTES + u16(zip->data + at + 20) == zip->bytes)
             return zip->data + at;
     return NULL;
 }
@@ -51,7 +56,8 @@ static bool extract(adze_context *ctx, const adze_file *zip, const uint8_t *entr
     }
     /* Deflate cannot pack better than 1032:1; more is a lie about the size. */
     if (method != 8 || size / 1032 > packed)
-        return adze_error(&ctx->diags, NULL, "'%s': zip method %u not supported", zip->path, method);
+        return adze_error(&ctx->diags, NULL, "'%s': zip method %u not supported", zip->path,
+                          method);
     uint8_t *to = adze_arena_alloc(ctx->arena, size ? size : 1);
     if (!inflate_raw(zip->data + start, packed, to, size))
         return adze_error(&ctx->diags, NULL, "'%s': damaged compressed data", zip->path);
@@ -59,16 +65,18 @@ static bool extract(adze_context *ctx, const adze_file *zip, const uint8_t *entr
     return true;
 }
 
-bool adze_zip_member(adze_context *ctx, const adze_file *zip, const char *name, const uint8_t **data,
-                     size_t *bytes) {
+bool adze_zip_member(adze_context *ctx, const adze_file *zip, const char *name,
+                     const uint8_t **data, size_t *bytes) {
     const uint8_t *end = find_end(zip);
     if (!end)
         return adze_error(&ctx->diags, NULL, "'%s' is not a zip archive", zip->path);
     uint32_t count = u16(end + 10);
     size_t at = u32(end + 16);
     if (!name && count != 1)
-        return adze_error(&ctx->diags, NULL, "'%s' holds %u arrays — hint: say which input it is "
-                                             "for, as NAME=FILE", zip->path, count);
+        return adze_error(&ctx->diags, NULL,
+                          "'%s' holds %u arrays — hint: say which input it is "
+                          "for, as NAME=FILE",
+                          zip->path, count);
     for (uint32_t i = 0; i < count; i++) {
         if (at > zip->bytes || zip->bytes - at < ENTRY_BYTES || u32(zip->data + at) != 0x02014b50)
             return adze_error(&ctx->diags, NULL, "'%s': damaged zip directory", zip->path);

@@ -1,5 +1,5 @@
-/* The command line's tables: what parses to what, what is refused how, and that the man page is theirs.
- * One test alone: give its name as the argument. */
+/* The command line's tables: what parses to what, what is refused how, and that the man page is
+ * theirs. One test alone: give its name as the argument. */
 #include "driver/driver.h"
 
 #include <setjmp.h>
@@ -69,7 +69,8 @@ static void test_accepted(void **state) {
     (void)state;
     adze_args a;
     assert_null(parse(ADZE_CMD_compile,
-                      "x=m.onnx -tcortex-m4 --dim T=4 n.onnx --dim=U=1..8 -o out -v -v -- -odd", &a));
+                      "x=m.onnx -tcortex-m4 --dim T=4 n.onnx --dim=U=1..8 -o out -v -v -- -odd",
+                      &a));
     assert_int_equal(a.n_positionals, 3);
     assert_string_equal(a.positionals[0], "x=m.onnx");
     assert_string_equal(a.positionals[2], "-odd");
@@ -105,9 +106,9 @@ static void test_bytes(void **state) {
         const char *text;
         bool ok;
         uint64_t bytes;
-    } rows[] = {{"4096", true, 4096},       {"64K", true, 65536},  {"1M", true, 1048576},
-                {"2MB", true, 2097152},     {"0x10", true, 16},    {"", false, 0},
-                {"-1", false, 0},           {"K", false, 0},       {"1.5M", false, 0},
+    } rows[] = {{"4096", true, 4096},       {"64K", true, 65536}, {"1M", true, 1048576},
+                {"2MB", true, 2097152},     {"0x10", true, 16},   {"", false, 0},
+                {"-1", false, 0},           {"K", false, 0},      {"1.5M", false, 0},
                 {"99999999999G", false, 0}, {"12 K", false, 0}};
     for (size_t i = 0; i < ADZE_COUNT(rows); i++) {
         uint64_t bytes = 0;
@@ -125,7 +126,8 @@ static void test_tables(void **state) {
         assert_true(adze_options[i].commands != 0);
         for (int k = 0; k < i; k++) {
             assert_string_not_equal(adze_options[i].name, adze_options[k].name);
-            assert_true(!adze_options[i].letter || adze_options[i].letter != adze_options[k].letter);
+            assert_true(!adze_options[i].letter ||
+                        adze_options[i].letter != adze_options[k].letter);
         }
     }
     for (int c = 0; c < ADZE_N_COMMANDS; c++) {

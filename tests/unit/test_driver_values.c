@@ -1,6 +1,5 @@
 /* Input files: what each format reads to, and that a damaged file is an error and not a crash. The
  * files are made here, byte by byte. One test alone: give its name as the argument. */
-#define _GNU_SOURCE
 #include "driver/job.h"
 
 #include <setjmp.h>
@@ -109,8 +108,8 @@ static void test_bind(void **state) {
 static const char *npy(const char *header, const void *data, size_t bytes, size_t *length) {
     adze_text text = {0};
     size_t n = strlen(header);
-    unsigned char start[10] = {0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)n,
-                               (unsigned char)(n >> 8)};
+    unsigned char start[10] = {
+        0x93, 'N', 'U', 'M', 'P', 'Y', 1, 0, (unsigned char)n, (unsigned char)(n >> 8)};
     adze_text_append(&text, start, sizeof start);
     adze_text_append(&text, header, n);
     adze_text_append(&text, data, bytes);
@@ -221,10 +220,10 @@ static void test_npz(void **state) {
 
 static void test_wav(void **state) {
     (void)state;
-    static const unsigned char wav[] = {
-        'R', 'I', 'F', 'F', 40, 0,    0,    0,    'W', 'A', 'V', 'E', 'f', 'm', 't', ' ',
-        16,  0,   0,   0,   1,  0,    1,    0,    64,  31,  0,   0,   128, 62,  0,   0,
-        2,   0,   16,  0,   'd', 'a', 't',  'a',  4,   0,   0,   0,   0,   64,  0,   128};
+    static const unsigned char wav[] = {'R', 'I', 'F', 'F', 40,  0,  0, 0, 'W', 'A', 'V', 'E',
+                                        'f', 'm', 't', ' ', 16,  0,  0, 0, 1,   0,   1,   0,
+                                        64,  31,  0,   0,   128, 62, 0, 0, 2,   0,   16,  0,
+                                        'd', 'a', 't', 'a', 4,   0,  0, 0, 0,   64,  0,   128};
     adze_wanted w = want(ADZE_f32, 2, (int64_t[]){1, 2});
     adze_tensor t;
     assert_true(reads(file(".wav", wav, sizeof wav), &w, &t));
@@ -243,8 +242,8 @@ static void test_wav(void **state) {
 static void test_png(void **state) {
     (void)state;
     static const unsigned char pixels[] = {255, 0, 51, 0, 102, 255}; /* 1 x 2, RGB */
-    png_image image = {.version = PNG_IMAGE_VERSION, .width = 2, .height = 1,
-                       .format = PNG_FORMAT_RGB};
+    png_image image = {
+        .version = PNG_IMAGE_VERSION, .width = 2, .height = 1, .format = PNG_FORMAT_RGB};
     unsigned char bytes[4096];
     png_alloc_size_t n = sizeof bytes;
     assert_true(png_image_write_to_memory(&image, bytes, &n, 0, pixels, 0, NULL) != 0);
