@@ -103,14 +103,25 @@ static adze_scalar widen(adze_gen *g, adze_scalar x, adze_dtype to, int64_t zero
     return wide;
 }
 
+/* Says of an integer sum that it cannot wrap: `op` was marked so when its bounds were known. */
+static int no_wrap(adze_gen *g, MlirOperation op, adze_named *attr) {
+    if (mlirAttributeIsNull(adze_get(op, "adze.no_overflow")))
+        return 0;
+    *attr = (adze_named){"overflowFlags", adze_parse_attr(g->ctx, "#arith.overflow<nsw>")};
+    return 1;
+}
+
 /* acc + x * w, in integers as in floats, both of the accumulator's type. */
-static MlirValue multiply_add(adze_gen *g, adze_scalar acc, adze_scalar x, adze_scalar w) {
+static MlirValue multiply_add(adze_gen *g, MlirOperation op, adze_scalar acc, adze_scalar x,
+                              adze_scalar w) {
     bool is_float = adze_dtype_get(acc.dtype)->cls == 'F';
     MlirType type = mlirValueGetType(acc.value);
+    adze_named nsw;
+    int n = is_float ? 0 : no_wrap(g, op, &nsw);
     MlirValue product = adze_build1(&g->b, is_float ? "arith.mulf" : "arith.muli", 2,
-                                    (MlirValue[]){x.value, w.value}, type, 0, NULL);
+                                    (MlirValue[]){x.value, w.value}, type, n, &nsw);
     return adze_build1(&g->b, is_float ? "arith.addf" : "arith.addi", 2,
-                       (MlirValue[]){acc.value, product}, type, 0, NULL);
+                       (MlirValue[]){acc.value, product}, type, n, &nsw);
 }
 
 /* y[n, m, o...] = bias[m] + sum over c, k of x[n, group * C/G + c, o*s - p + k*d] * w[m, c, k] */
@@ -190,7 +201,7 @@ bool adze_read_conv(adze_gen *g, MlirOperation op, int which, const MlirValue *i
     if (!adze_read(g, x, x_at, &xv) || !adze_read(g, w, w_at, &wv))
         return false;
     acc.value = carried;
-    MlirValue sum = multiply_add(g, acc, widen(g, xv, acc_type, zero_x),
+    MlirValue sum = multiply_add(g, op, acc, widen(g, xv, acc_type, zero_x),
                                  widen(g, wv, acc_type, zero_w));
     while (n_loops)
         adze_for_end(g, &loops[--n_loops], &sum, &sum);
@@ -279,7 +290,7 @@ bool adze_read_conv_transpose(adze_gen *g, MlirOperation op, int which, const Ml
     if (!adze_read(g, x, x_at, &xv) || !adze_read(g, w, w_at, &wv))
         return false;
     acc.value = carried;
-    sum = multiply_add(g, acc, widen(g, xv, acc_type, 0), widen(g, wv, acc_type, 0));
+    sum = multiply_add(g, op, acc, widen(g, xv, acc_type, 0), widen(g, wv, acc_type, 0));
     if (inside.ptr) {
         adze_if_else(g, &branch, &sum);
         adze_if_end(g, &branch, &carried, &sum);
@@ -390,6 +401,11 @@ bool adze_read_pool(adze_gen *g, MlirOperation op, int which, const MlirValue *i
                                  mlirValueGetType(acc.value), 0, NULL);
         carried[1] = adze_build1(&g->b, "arith.select", 3, (MlirValue[]){take, flat, carried[1]},
                                  mlirValueGetType(flat), 0, NULL);
+    } else if (!is_max && acc_type == ADZE_i32) {
+        adze_named nsw;
+        int n_attrs = no_wrap(g, op, &nsw);
+        next.value = adze_build1(&g->b, "arith.addi", 2, (MlirValue[]){acc.value, v.value},
+                                 mlirValueGetType(acc.value), n_attrs, &nsw);
     } else if (!adze_scalar_combine(&g->b, is_max ? "max" : "sum", acc, v, &next)) {
         return false;
     }

@@ -50,6 +50,12 @@ adze_fuse_class adze_fuse_class_of(adze_context *ctx, MlirOperation op) {
             if (kind && !strcmp(kind, "log_sum_exp"))
                 return ADZE_FUSE_OPAQUE;
         }
+        if (adze_is_op(op, "adze.bitcast")) { /* the same storage under another name: a view */
+            adze_shape x, y;
+            if (adze_value_shape(ctx, mlirOperationGetOperand(op, 0), &x) &&
+                adze_value_shape(ctx, adze_result(op, 0), &y) && x.dtype == y.dtype)
+                return ADZE_FUSE_VALUE;
+        }
         if (adze_is_op(op, "adze.pad")) { /* reflected and repeated elements are read twice */
             const char *mode = adze_get_str(ctx, op, "mode");
             return mode && !strcmp(mode, "constant") ? ADZE_FUSE_MOVE : ADZE_FUSE_SPREAD;

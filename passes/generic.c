@@ -89,6 +89,8 @@ MlirValue adze_build_table(adze_builder *b, MlirModule module, const adze_tensor
         adze_weight_add(ctx, module, name, type, blob, 0, (int64_t)packed.length, packed.data);
     adze_text_free(&packed);
     adze_named attr = {"weight", adze_str(ctx, weight)};
+    const char *role = strrchr(name, '_');
+    b->name = role ? role + 1 : name; /* what the kernel's argument is called */
     return adze_build1(b, "adze.get_weight", 0, NULL, type, 1, &attr);
 }
 

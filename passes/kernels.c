@@ -418,6 +418,15 @@ static MlirValue local_constant(adze_builder *b, MlirModule module, MlirValue va
     return adze_build_constant(b, module, &t, "constant", (MlirType){NULL});
 }
 
+/* The NameLoc of an operation, or `fallback`. */
+static const char *location_name(adze_context *ctx, MlirOperation op, const char *fallback) {
+    MlirLocation loc = mlirOperationGetLocation(op);
+    if (!mlirLocationIsAName(loc))
+        return fallback;
+    MlirStringRef name = mlirIdentifierStr(mlirLocationNameGetName(loc));
+    return adze_arena_strndup(ctx->arena, name.data, name.length);
+}
+
 /* Tables that the lowering of an operation made inside the kernel become arguments, after the outputs. */
 static bool hoist_tables(outline *o, MlirBlock body) {
     lowering *l = o->l;
@@ -432,7 +441,7 @@ static bool hoist_tables(outline *o, MlirBlock body) {
             if (!memref_shape(l, op, tensor, &shape) ||
                 !constant_memref(l, tensor, op, &shape, &buffer))
                 return false;
-            if (!add_argument(o, op, tensor, buffer, "table", "read"))
+            if (!add_argument(o, op, tensor, buffer, location_name(l->ctx, op, "table"), "read"))
                 return false;
             MlirValue arg = mlirBlockAddArgument(body, mlirValueGetType(buffer),
                                                  mlirLocationUnknownGet(l->ctx->mlir));
@@ -578,10 +587,15 @@ static bool lower_if(lowering *l, MlirOperation op) {
     return true;
 }
 
+/* Values that are the bytes of another: reshapes, and bitcasts within one storage type. */
+static bool is_view(MlirOperation op) {
+    return adze_is_op(op, "adze.reshape") || adze_is_op(op, "adze.bitcast");
+}
+
 static bool lower_value(lowering *l, MlirOperation op) {
     adze_shape shape;
     MlirValue buffer;
-    if (adze_is_op(op, "adze.reshape")) {
+    if (is_view(op)) {
         MlirValue result = adze_result(op, 0);
         if (!memref_shape(l, op, result, &shape) ||
             !buffer_of(l, op, mlirOperationGetOperand(op, 0), &buffer))
@@ -640,7 +654,7 @@ static bool plan_outputs(lowering *l, MlirOperation ret, MlirBlock body) {
             MlirOperation op = adze_defining(value);
             if (mlirOperationIsNull(op) || adze_map_get(&l->planned, value).ptr)
                 break;
-            if (adze_is_op(op, "adze.reshape")) {
+            if (adze_fuse_class_of(l->ctx, op) == ADZE_FUSE_VALUE && is_view(op)) {
                 value = mlirOperationGetOperand(op, 0);
                 continue;
             }

@@ -11,6 +11,7 @@
 
 #include "ir/integer.h"
 
+#include <mlir-c/BuiltinAttributes.h>
 #include <mlir-c/BuiltinTypes.h>
 
 #include <math.h>
@@ -123,6 +124,38 @@ static bool dequantize_channels(const integer *t, MlirValue acc, int n, const do
     return true;
 }
 
+/* The largest |code - zero point| of an encoding. */
+static double reach(const adze_quant *q) {
+    int64_t low, high, most = 0;
+    adze_integer_range(q->storage, &low, &high);
+    for (int i = 0; i < q->n; i++) {
+        int64_t down = q->zero_point[i] - low, up = high - q->zero_point[i];
+        most = down > most ? down : most;
+        most = up > most ? up : most;
+    }
+    return (double)most;
+}
+
+/* Whether |bias| + terms * |x| * |w| stays within 32 bits whatever the input is: then the accumulator
+ * needs no care in C. */
+static bool cannot_overflow(const integer *t, double terms, const adze_quant *qw, MlirValue bias) {
+    double most = terms * reach(&t->qx) * (qw ? reach(qw) : 1);
+    adze_tensor b;
+    if (!adze_is_none(bias)) {
+        if (!adze_constant_value(t->ctx, t->module, bias, &b))
+            return false;
+        double largest = 0;
+        for (size_t i = 0; i < adze_tensor_count(&b); i++)
+            largest = fmax(largest, fabs(adze_tensor_get_f64(&b, i)));
+        most += largest;
+    }
+    return most < 0x1p31;
+}
+
+static void mark_exact(const integer *t, MlirValue acc) {
+    adze_set(adze_defining(acc), "adze.no_overflow", mlirUnitAttrGet(t->ctx->mlir));
+}
+
 static bool conv(integer *t) {
     adze_shape ws;
     adze_quant qw;
@@ -144,6 +177,8 @@ static bool conv(integer *t) {
         return fail(t, "the bias of a quantized convolution must be 32-bit integers");
     MlirValue acc = clone_i32(t);
     MlirOperation copy = adze_defining(acc);
+    if (cannot_overflow(t, (double)adze_shape_count(&ws) / (double)ws.dims[0], &qw, bias))
+        mark_exact(t, acc);
     adze_set(copy, "adze.zero_point_x", adze_i64(t->ctx, t->qx.zero_point[0]));
     adze_set(copy, "adze.zero_point_w", adze_i64(t->ctx, qw.zero_point[0]));
     if (!t->quant_y && t->ys.dtype == ADZE_i32) {
@@ -196,6 +231,11 @@ static bool pool(integer *t) {
         return fail(t, "its attributes do not fit its rank");
     MlirValue acc = clone_i32(t);
     adze_set(adze_defining(acc), "adze.zero_point_x", adze_i64(t->ctx, t->qx.zero_point[0]));
+    double taps = 1;
+    for (int d = 0; d < n; d++)
+        taps *= (double)kernel[d];
+    if (cannot_overflow(t, taps, NULL, adze_none_value(t->b)))
+        mark_exact(t, acc);
 
     /* A multiplier and shift for every position of the plane; one for all when they agree. */
     int64_t plane = 1;
@@ -237,10 +277,8 @@ static bool pool(integer *t) {
         im = adze_generic_table(&g, &m, table_name(t, "multiplier"), 0);
         is = adze_generic_table(&g, &s, table_name(t, "shift"), 0);
     } else {
-        MlirValue vm = adze_build_constant(t->b, t->module, &m, table_name(t, "multiplier"),
-                                           (MlirType){NULL});
-        MlirValue vs =
-            adze_build_constant(t->b, t->module, &s, table_name(t, "shift"), (MlirType){NULL});
+        MlirValue vm = adze_build_table(t->b, t->module, &m, table_name(t, "multiplier"));
+        MlirValue vs = adze_build_table(t->b, t->module, &s, table_name(t, "shift"));
         im = adze_generic_in(&g, vm, (MlirValue){NULL}, exprs + 2);
         is = adze_generic_in(&g, vs, (MlirValue){NULL}, exprs + 2);
     }
@@ -265,8 +303,7 @@ static bool softmax(integer *t) {
     int64_t dims[] = {256}, low, high;
     adze_tensor table = i32_table(t, 1, dims);
     adze_softmax_table(t->qx.scale[0], adze_tensor_data(&table));
-    MlirValue values = adze_build_constant(t->b, t->module, &table, table_name(t, "exp"),
-                                           (MlirType){NULL});
+    MlirValue values = adze_build_table(t->b, t->module, &table, table_name(t, "exponential"));
     int32_t m, s;
     adze_requant_scale(1 / t->qy.scale[0], &m, &s);
     while (s > 0 && m && !(m & 1)) { /* as adze_softmax_ref: the exact quotient, smaller numbers */
