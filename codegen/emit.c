@@ -295,9 +295,9 @@ static void comment_line(emitter *em, const char *text, bool first) {
     }
 }
 
-static void describe(emitter *em, const adze_c_kernel *k) {
+static void describe(emitter *em, const adze_c_kernel *k, const char *nodes) {
     adze_text text = {0};
-    comment_line(em, k->nodes && *k->nodes ? k->nodes : k->symbol, true);
+    comment_line(em, nodes, true);
     for (int pass = 0; pass < 2; pass++) {
         bool first = true;
         for (int i = 0; i < k->n_params; i++) {
@@ -320,14 +320,15 @@ static void describe(emitter *em, const adze_c_kernel *k) {
     adze_text_free(&text);
 }
 
+/* Emits the kernel's parameters and body; the text starts after the name. */
 static bool emit_kernel(adze_c_module *m, adze_c_kernel *k) {
     emitter em;
     adze_text out = {0};
     emit_init(&em, m, &out, k->symbol);
     emit_find_dead(&em, k->op);
     MlirBlock body = mlirRegionGetFirstBlock(mlirOperationGetRegion(k->op, 0));
-    describe(&em, k);
     adze_emit_prototype(m, k, &out);
+    size_t skip = strlen("void ") + strlen(k->name);
     adze_text_puts(&out, " {\n");
     for (int i = 0; i < k->n_dims; i++)
         for (int d = 0; d < m->n_dims; d++)
@@ -350,19 +351,59 @@ static bool emit_kernel(adze_c_module *m, adze_c_kernel *k) {
     }
     emit_block(&em, body);
     adze_text_puts(&out, "}\n");
-    k->text = adze_arena_strndup(m->ctx->arena, out.data, out.length);
-    k->lines = 0;
-    for (size_t i = 0; i < out.length; i++)
-        k->lines += out.data[i] == '\n';
+    k->text = adze_arena_strndup(m->ctx->arena, out.data + skip, out.length - skip);
     k->local_bytes = em.local_bytes;
     count_costs(k->op, 1, k);
     adze_text_free(&out);
     return !em.failed;
 }
 
+/* Kernels with the same text but for their names are one function, which is called several times. */
+static void share_equal(adze_c_module *m) {
+    for (int i = 0; i < m->n_kernels; i++) {
+        adze_c_kernel *k = &m->kernels[i];
+        k->same_as = -1;
+        for (int j = 0; j < i && k->text && k->same_as < 0; j++) {
+            const adze_c_kernel *other = &m->kernels[j];
+            if (other->text && other->same_as < 0 && strcmp(other->text, k->text) == 0 &&
+                strcmp(other->kind, k->kind) == 0)
+                k->same_as = j;
+        }
+        if (k->same_as >= 0)
+            k->name = m->kernels[k->same_as].name;
+    }
+}
+
+/* The nodes of a kernel and of those that share its function. */
+static const char *all_nodes(adze_c_module *m, int kernel) {
+    adze_text text = {0};
+    for (int i = kernel; i < m->n_kernels; i++)
+        if (i == kernel || m->kernels[i].same_as == kernel)
+            adze_text_printf(&text, "%s%s", i == kernel ? "" : "; ",
+                             *m->kernels[i].nodes ? m->kernels[i].nodes : m->kernels[i].symbol);
+    const char *out = adze_arena_strdup(m->ctx->arena, text.data);
+    adze_text_free(&text);
+    return out;
+}
+
 bool adze_emit_kernels(adze_c_module *m) {
     for (int i = 0; i < m->n_kernels; i++)
         if (!m->kernels[i].runtime && !emit_kernel(m, &m->kernels[i]))
             return false;
+    share_equal(m);
+    for (int i = 0; i < m->n_kernels; i++) {
+        adze_c_kernel *k = &m->kernels[i];
+        if (k->runtime || k->same_as >= 0)
+            continue;
+        emitter em;
+        adze_text out = {0};
+        emit_init(&em, m, &out, k->symbol);
+        describe(&em, k, all_nodes(m, i));
+        adze_text_printf(&out, "void %s%s", k->name, k->text);
+        k->text = adze_arena_strndup(m->ctx->arena, out.data, out.length);
+        for (size_t c = 0; c < out.length; c++)
+            k->lines += out.data[c] == '\n';
+        adze_text_free(&out);
+    }
     return true;
 }

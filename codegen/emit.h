@@ -84,6 +84,7 @@ typedef struct adze_c_kernel {
     int n_dims;
     const char **dims; /* bounded dimensions, passed as ints after the parameters */
     const char *text;  /* the C function, set by adze_emit_kernels */
+    int same_as;       /* the earlier kernel whose function it shares, or -1; the name is that one's */
     int lines;
     /* counted from constant loops; upper bounds where loops or branches are not constant */
     uint64_t multiplies, loads, stores;

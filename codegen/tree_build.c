@@ -218,7 +218,7 @@ bool tree_build_files(tree *t) {
         {"link", strcmp(c->link, c->cc) == 0 ? "$(CC)" : c->link},
         {"ar", archiver(t, c)},
         {"size", tool(t, c->size_tool ? c->size_tool : "size")},
-        {"nm", tool(t, c->nm_tool ? c->nm_tool : "nm")},
+        {"objdump", tool(t, c->objdump_tool ? c->objdump_tool : "objdump")},
         {"opt", target->bare ? "-O2 -fno-math-errno" : "-O3 -fno-math-errno"},
         {"cflags", c->cflags},
         {"cflags_list", words_as_list(t, c->cflags)},
@@ -231,7 +231,6 @@ bool tree_build_files(tree *t) {
         {"depends", assembly_rules(t)},
         {"check", run_line(t, "$(SELFTEST)")},
         {"run", run_line(t, "$(MAIN)")},
-        {"indirect", ""},
     };
     if (!linker_script(t) ||
         !tree_template(t, "Makefile", "Makefile", values, (int)ADZE_COUNT(values)))

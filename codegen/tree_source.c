@@ -36,7 +36,7 @@ static bool kernel_header(tree *t, int model) {
                            "#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n\n",
                      m->name, m->name, m->upper, m->upper);
     for (int i = 0; i < m->n_kernels; i++) {
-        if (m->kernels[i].runtime)
+        if (m->kernels[i].runtime || m->kernels[i].same_as >= 0)
             continue;
         adze_emit_prototype(m, &m->kernels[i], &out);
         adze_text_puts(&out, ";\n");
@@ -87,7 +87,7 @@ static bool kernel_files(tree *t, int model) {
         int part = 1, lines = 0;
         for (int i = 0; i < m->n_kernels && ok; i++) {
             const adze_c_kernel *kernel = &m->kernels[i];
-            if (kernel->runtime || strcmp(kernel->kind, kinds[k]))
+            if (kernel->runtime || kernel->same_as >= 0 || strcmp(kernel->kind, kinds[k]))
                 continue;
             if (lines && lines + kernel->lines > KERNEL_FILE_LINES) {
                 ok = kernel_file(t, m, kinds[k], part++, &body);
