@@ -1,5 +1,5 @@
-/* Short ways to make L1 operations: each infers its result's type, checks that the operands fit, and
- * folds when they are all constant. See importer.h. */
+/* Short ways to make L1 operations: each infers its result's type, checks that the operands fit,
+ * and folds when they are all constant. See importer.h. */
 #include "frontend/onnx/importer.h"
 
 #include <stdio.h>
@@ -37,9 +37,11 @@ bool ox_static(node *n, const val *x) {
         return false;
     for (int i = 0; i < x->shape.rank; i++)
         if (x->shape.dims[i] < 0)
-            return ox_fail(n, "does not support the bounded dimension '%s' of '%s' — hint: give it one "
-                              "extent with --dim %s=N",
-                           x->shape.symbols[i], x->name ? x->name : "its operand", x->shape.symbols[i]);
+            return ox_fail(
+                n,
+                "does not support the bounded dimension '%s' of '%s' — hint: give it one "
+                "extent with --dim %s=N",
+                x->shape.symbols[i], x->name ? x->name : "its operand", x->shape.symbols[i]);
     return true;
 }
 
@@ -169,7 +171,8 @@ bool ox_emit_many(node *n, const char *op, int n_in, val *const *in, int n_resul
     all[n_attrs] = (adze_named){"adze.node", adze_str(n->ctx, n->label)};
     adze_builder b = adze_at_end(n->ctx, imp->block);
     b.name = n->result_name;
-    MlirOperation made = adze_build(&b, name, n_in, operands, n_results, types, n_attrs + 1, all, 0);
+    MlirOperation made =
+        adze_build(&b, name, n_in, operands, n_results, types, n_attrs + 1, all, 0);
     if (worth_folding(n, name, n_in, in, n_results, results) &&
         fold(n, made, n_in, in, n_results, results, out)) {
         mlirOperationDestroy(made);
@@ -189,14 +192,17 @@ bool ox_emit_many(node *n, const char *op, int n_in, val *const *in, int n_resul
         for (int k = 0; k < n_in && small && !input; k++)
             input = in[k]->input;
         out[i] = ADZE_NEW(n->ctx->arena, val);
-        *out[i] = (val){.input = input, .kind = VAL_TENSOR, .name = n->result_name, .shape = results[i],
+        *out[i] = (val){.input = input,
+                        .kind = VAL_TENSOR,
+                        .name = n->result_name,
+                        .shape = results[i],
                         .mlir = adze_result(made, i)};
     }
     return true;
 }
 
-val *ox_emit(node *n, const char *op, int n_in, val *const *in, const adze_shape *result, int n_attrs,
-             const adze_named *attrs) {
+val *ox_emit(node *n, const char *op, int n_in, val *const *in, const adze_shape *result,
+             int n_attrs, const adze_named *attrs) {
     val *out = NULL;
     return ox_emit_many(n, op, n_in, in, 1, result, &out, n_attrs, attrs) ? out : NULL;
 }
@@ -209,12 +215,14 @@ val *ox_unary_p(node *n, const char *kind, val *x, int n_params, const double *p
     adze_shape s = x->shape;
     if (!strcmp(kind, "is_nan") || !strcmp(kind, "is_inf"))
         s = ox_with_dtype(n, &s, ADZE_bool);
-    return ox_emit(n, "unary", VALS(x), &s,
-                   ATTRS({"kind", adze_str(n->ctx, kind)},
-                         {"params", adze_f64s(n->ctx, n_params, params)}));
+    return ox_emit(
+        n, "unary", VALS(x), &s,
+        ATTRS({"kind", adze_str(n->ctx, kind)}, {"params", adze_f64s(n->ctx, n_params, params)}));
 }
 
-val *ox_unary(node *n, const char *kind, val *x) { return ox_unary_p(n, kind, x, 0, NULL); }
+val *ox_unary(node *n, const char *kind, val *x) {
+    return ox_unary_p(n, kind, x, 0, NULL);
+}
 
 /* numpy's broadcasting of the dims of b into `out`, which starts as those of a. */
 static bool broadcast(node *n, adze_shape *out, const adze_shape *b) {
@@ -228,7 +236,8 @@ static bool broadcast(node *n, adze_shape *out, const adze_shape *b) {
         else if (ia < 0 || a.dims[ia] == 1)
             ox_set_dim(out, i, b, ib);
         else
-            return ox_fail(n, "shapes %s and %s do not broadcast", shape_text(n, &a), shape_text(n, b));
+            return ox_fail(n, "shapes %s and %s do not broadcast", shape_text(n, &a),
+                           shape_text(n, b));
     }
     return true;
 }
@@ -483,9 +492,9 @@ val *ox_pad(node *n, val *x, const int64_t *pads, const char *mode, val *value) 
     bool none = true;
     for (int i = 0; i < s.rank; i++) {
         int64_t both;
-        if (__builtin_add_overflow(pads[i], pads[s.rank + i], &both) ||
-            (both && s.dims[i] < 0) ||
-            (s.dims[i] >= 0 && (__builtin_add_overflow(s.dims[i], both, &s.dims[i]) || s.dims[i] < 0))) {
+        if (__builtin_add_overflow(pads[i], pads[s.rank + i], &both) || (both && s.dims[i] < 0) ||
+            (s.dims[i] >= 0 &&
+             (__builtin_add_overflow(s.dims[i], both, &s.dims[i]) || s.dims[i] < 0))) {
             ox_fail(n, "its padding does not fit the shape %s", shape_text(n, &x->shape));
             return NULL;
         }
@@ -493,9 +502,9 @@ val *ox_pad(node *n, val *x, const int64_t *pads, const char *mode, val *value) 
     }
     if (none)
         return x;
-    return ox_emit(n, "pad", VALS(x, value), &s,
-                   ATTRS({"pads", adze_i64s(n->ctx, 2 * s.rank, pads)},
-                         {"mode", adze_str(n->ctx, mode)}));
+    return ox_emit(
+        n, "pad", VALS(x, value), &s,
+        ATTRS({"pads", adze_i64s(n->ctx, 2 * s.rank, pads)}, {"mode", adze_str(n->ctx, mode)}));
 }
 
 /* ---- contractions and reductions ---- */
@@ -521,8 +530,9 @@ val *ox_reduce(node *n, const char *kind, val *x, int n_axes, const int64_t *axe
     for (int i = 0; i < x->shape.rank; i++)
         if (reduced >> i & 1)
             sorted[count++] = i;
-    return ox_emit(n, "reduce", VALS(x), &s,
-                   ATTRS({"kind", adze_str(n->ctx, kind)}, {"axes", adze_i64s(n->ctx, count, sorted)}));
+    return ox_emit(
+        n, "reduce", VALS(x), &s,
+        ATTRS({"kind", adze_str(n->ctx, kind)}, {"axes", adze_i64s(n->ctx, count, sorted)}));
 }
 
 val *ox_softmax(node *n, val *x, int axis, bool log) {

@@ -53,7 +53,8 @@ static const onnx_FunctionProto *find_function(importer *imp, const onnx_NodePro
         if (f->name.length == p->op_type.length &&
             !memcmp(f->name.data, p->op_type.data, f->name.length) &&
             f->overload.length == p->overload.length &&
-            (!f->overload.length || !memcmp(f->overload.data, p->overload.data, f->overload.length)) &&
+            (!f->overload.length ||
+             !memcmp(f->overload.data, p->overload.data, f->overload.length)) &&
             (adze_string_is(d, domain) || (!*domain && adze_string_is(d, "ai.onnx"))))
             return f;
     }
@@ -62,21 +63,23 @@ static const onnx_FunctionProto *find_function(importer *imp, const onnx_NodePro
 
 /* ---- names that are not there ---- */
 
-static bool missing_value(node *n, const char *name, const onnx_NodeProto *const *nodes, size_t count,
-                          size_t at) {
+static bool missing_value(node *n, const char *name, const onnx_NodeProto *const *nodes,
+                          size_t count, size_t at) {
     for (size_t i = at; i < count; i++)
         for (size_t k = 0; k < nodes[i]->output.count; k++)
             if (ox_intern(n->imp, nodes[i]->output.items[k]) == name)
-                return ox_fail(n, i == at ? "a cycle: its input '%s' is its own output%s%s"
-                                          : "its input '%s' is made only later, by node '%s' (%s): a "
-                                            "cycle, or nodes out of order",
+                return ox_fail(n,
+                               i == at ? "a cycle: its input '%s' is its own output%s%s"
+                                       : "its input '%s' is made only later, by node '%s' (%s): a "
+                                         "cycle, or nodes out of order",
                                name,
                                i == at ? ""
                                        : ox_intern(n->imp, nodes[i]->name.length
                                                                ? nodes[i]->name
                                                                : nodes[i]->output.items[k]),
                                i == at ? "" : ox_intern(n->imp, nodes[i]->op_type));
-    return ox_fail(n, "its input '%s' is missing: no node, initializer or graph input makes it", name);
+    return ox_fail(n, "its input '%s' is missing: no node, initializer or graph input makes it",
+                   name);
 }
 
 /* ---- calls ---- */
@@ -85,17 +88,20 @@ static bool call_function(node *n, const onnx_FunctionProto *f) {
     importer *imp = n->imp;
     scope *before = imp->scope;
     if (before->depth >= MAX_DEPTH)
-        return ox_fail(n, "functions are nested deeper than %d levels, or call themselves", MAX_DEPTH);
+        return ox_fail(n, "functions are nested deeper than %d levels, or call themselves",
+                       MAX_DEPTH);
     if ((size_t)n->n_in > f->input.count)
         return ox_fail(n, "gives %d inputs to a function of %zu", n->n_in, f->input.count);
     scope *s = ADZE_NEW(n->ctx->arena, scope);
     /* The parent is for attribute references only: values are not visible, so they are looked up in
      * this scope alone. */
-    *s = (scope){.parent = before, .call = n, .function = f, .depth = before->depth + 1,
+    *s = (scope){.parent = before,
+                 .call = n,
+                 .function = f,
+                 .depth = before->depth + 1,
                  .prefix = adze_arena_printf(n->ctx->arena, "%s/", n->label)};
     for (size_t i = 0; i < f->input.count; i++)
-        ox_map_put(n->ctx->arena, &s->values, ox_intern(imp, f->input.items[i]),
-                   ox_any(n, (int)i));
+        ox_map_put(n->ctx->arena, &s->values, ox_intern(imp, f->input.items[i]), ox_any(n, (int)i));
     imp->scope = s;
     bool ok = ox_import_body(imp, s, (const onnx_NodeProto *const *)f->node.items, f->node.count);
     for (size_t i = 0; ok && i < f->output.count && i < (size_t)n->n_out; i++) {
@@ -151,7 +157,8 @@ bool ox_import_subgraph(node *n, const onnx_GraphProto *g, const char *prefix, v
         return ox_fail(n, "its graph has %zu inputs and %zu outputs where %d and %d are expected",
                        g->input.count, g->output.count, n_in, n_out);
     scope *s = ADZE_NEW(n->ctx->arena, scope);
-    *s = (scope){.parent = before, .depth = before->depth + 1,
+    *s = (scope){.parent = before,
+                 .depth = before->depth + 1,
                  .prefix = adze_arena_printf(n->ctx->arena, "%s/%s", n->label, prefix)};
     imp->scope = s;
     for (int i = 0; i < n_in; i++)
@@ -183,8 +190,8 @@ static bool run_row(node *n) {
         return ox_fail(n, "the model imports no operator set for the domain '%s'", domain);
     n->row = ox_find_row(domain, n->op, opset, &other);
     if (!n->row)
-        return ox_fail(n, "operator %s%s%s (opset %lld) is not supported", domain, *domain ? "." : "",
-                       n->op, (long long)opset);
+        return ox_fail(n, "operator %s%s%s (opset %lld) is not supported", domain,
+                       *domain ? "." : "", n->op, (long long)opset);
     n->opset = (int)opset;
     return check_attributes(n) && n->row->import(n);
 }
@@ -193,11 +200,14 @@ static bool import_node(importer *imp, scope *s, const onnx_NodeProto *const *no
                         size_t at) {
     const onnx_NodeProto *p = nodes[at];
     adze_arena *arena = imp->ctx->arena;
-    const char *own = p->name.length     ? ox_intern(imp, p->name)
+    const char *own = p->name.length    ? ox_intern(imp, p->name)
                       : p->output.count ? ox_intern(imp, p->output.items[0])
                                         : "";
     node *n = ADZE_NEW(arena, node); /* outlives this call: scopes of functions point to it */
-    *n = (node){.imp = imp, .ctx = imp->ctx, .proto = p, .op = ox_intern(imp, p->op_type),
+    *n = (node){.imp = imp,
+                .ctx = imp->ctx,
+                .proto = p,
+                .op = ox_intern(imp, p->op_type),
                 .label = *s->prefix ? adze_arena_printf(arena, "%s%s", s->prefix, own) : own};
     if (++imp->n_nodes > MAX_NODES)
         return ox_fail(n, "the model expands to more than %d nodes", MAX_NODES);

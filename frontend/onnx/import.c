@@ -1,5 +1,5 @@
-/* The entry point: graph inputs and symbolic dimensions, the walk (graph.c), results, and a last sweep
- * over what folding left behind. See import.h. */
+/* The entry point: graph inputs and symbolic dimensions, the walk (graph.c), results, and a last
+ * sweep over what folding left behind. See import.h. */
 #include "frontend/onnx/importer.h"
 
 #include <mlir-c/BuiltinAttributes.h>
@@ -65,12 +65,12 @@ static const onnx_TensorTypeProto *tensor_type(importer *imp, const onnx_ValueIn
         return t->tensor_type;
     adze_error(&imp->ctx->diags, NULL, "'%s' is %s: that is not supported as an input of the model",
                name,
-               !t                       ? "without a type"
-               : t->sequence_type       ? "a sequence"
-               : t->optional_type       ? "an optional"
+               !t                      ? "without a type"
+               : t->sequence_type      ? "a sequence"
+               : t->optional_type      ? "an optional"
                : t->sparse_tensor_type ? "a sparse tensor"
-               : t->map_type.length     ? "a map"
-                                        : "of no known type");
+               : t->map_type.length    ? "a map"
+                                       : "of no known type");
     return NULL;
 }
 
@@ -96,8 +96,8 @@ static bool bind_input(importer *imp, const char *name, const onnx_TensorTypePro
         } else if (!find_dim(imp, symbol)) { /* other inputs learn their extents from it */
             adze_onnx_dim *learned = ADZE_NEW(ctx->arena, adze_onnx_dim);
             *learned = (adze_onnx_dim){symbol, t.dims[i], t.dims[i]};
-            ox_map_put(ctx->arena, &imp->dims, ox_intern(imp, (adze_string){symbol, strlen(symbol)}),
-                       learned);
+            ox_map_put(ctx->arena, &imp->dims,
+                       ox_intern(imp, (adze_string){symbol, strlen(symbol)}), learned);
         }
     }
     if (!fits)
@@ -107,8 +107,8 @@ static bool bind_input(importer *imp, const char *name, const onnx_TensorTypePro
         char from = adze_dtype_get(t.dtype)->cls;
         if (t.dtype == ADZE_string || dtype == ADZE_string ||
             !adze_tensor_new(ctx->arena, dtype, t.rank, t.dims, &cast))
-            return adze_error(&ctx->diags, NULL, "the value bound to '%s' has the wrong element type",
-                              name);
+            return adze_error(&ctx->diags, NULL,
+                              "the value bound to '%s' has the wrong element type", name);
         for (size_t i = 0; i < adze_tensor_count(&t); i++) {
             if (from == 'F' || adze_dtype_get(dtype)->cls == 'F')
                 adze_tensor_set_f64(&cast, i, adze_tensor_get_f64(&t, i));
@@ -140,8 +140,8 @@ static bool add_argument(importer *imp, const char *name, const onnx_TensorTypeP
     if (!type->shape)
         return adze_error(&ctx->diags, NULL, "input '%s' has no shape, not even a rank", name);
     if (type->shape->dim.count > ADZE_MAX_RANK)
-        return adze_error(&ctx->diags, NULL, "input '%s' has %zu axes; at most %d are supported", name,
-                          type->shape->dim.count, ADZE_MAX_RANK);
+        return adze_error(&ctx->diags, NULL, "input '%s' has %zu axes; at most %d are supported",
+                          name, type->shape->dim.count, ADZE_MAX_RANK);
     shape.rank = (int)type->shape->dim.count;
     shape.element = adze_element_type(ctx, shape.dtype);
     int64_t count = 1;
@@ -155,7 +155,10 @@ static bool add_argument(importer *imp, const char *name, const onnx_TensorTypeP
     val *v = ADZE_NEW(ctx->arena, val);
     MlirLocation loc = mlirLocationNameGet(ctx->mlir, mlirStringRefCreateFromCString(name),
                                            mlirLocationUnknownGet(ctx->mlir));
-    *v = (val){.kind = VAL_TENSOR, .name = name, .input = name, .shape = shape,
+    *v = (val){.kind = VAL_TENSOR,
+               .name = name,
+               .input = name,
+               .shape = shape,
                .mlir = mlirBlockAddArgument(imp->entry, adze_tensor_type(ctx, &shape), loc)};
     MlirNamedAttribute named = mlirNamedAttributeGet(
         mlirIdentifierGet(ctx->mlir, mlirStringRefCreateFromCString("adze.name")),
@@ -196,17 +199,20 @@ static bool check_dims(importer *imp, const onnx_GraphProto *g, const ox_map *in
     }
     if (!first)
         return true;
-    return adze_error(&imp->ctx->diags, NULL,
-                      "input '%s': the extent of axis %d is '%s', which has no number — hint: give one "
-                      "with%s",
-                      first, at, missing, hint);
+    return adze_error(
+        &imp->ctx->diags, NULL,
+        "input '%s': the extent of axis %d is '%s', which has no number — hint: give one "
+        "with%s",
+        first, at, missing, hint);
 }
 
 /* Bound inputs first: they may tell the extents of others. */
-static bool add_inputs(importer *imp, const onnx_GraphProto *g, MlirAttribute *attrs, intptr_t *count) {
+static bool add_inputs(importer *imp, const onnx_GraphProto *g, MlirAttribute *attrs,
+                       intptr_t *count) {
     ox_map initializers = {0};
     for (size_t i = 0; i < g->initializer.count; i++)
-        ox_map_put(imp->ctx->arena, &initializers, ox_intern(imp, g->initializer.items[i]->name), imp);
+        ox_map_put(imp->ctx->arena, &initializers, ox_intern(imp, g->initializer.items[i]->name),
+                   imp);
     for (int pass = 0; pass < 2; pass++) {
         if (pass == 1 && !check_dims(imp, g, &initializers))
             return false;
@@ -228,7 +234,8 @@ static bool add_inputs(importer *imp, const onnx_GraphProto *g, MlirAttribute *a
     for (size_t i = 0; i < imp->opts->n_binds; i++) {
         const char *name = imp->opts->binds[i].name;
         if (!ox_map_get(&imp->scope->values, ox_intern(imp, (adze_string){name, strlen(name)})))
-            return adze_error(&imp->ctx->diags, NULL, "--bind %s: the model has no such input", name);
+            return adze_error(&imp->ctx->diags, NULL, "--bind %s: the model has no such input",
+                              name);
     }
     return true;
 }
@@ -263,7 +270,8 @@ static bool add_results(importer *imp, const onnx_GraphProto *g, MlirValue *resu
 }
 
 static void build_entry(importer *imp, intptr_t n_args, const MlirAttribute *arg_attrs,
-                        intptr_t n_results, const MlirValue *results, const MlirAttribute *res_attrs) {
+                        intptr_t n_results, const MlirValue *results,
+                        const MlirAttribute *res_attrs) {
     adze_context *ctx = imp->ctx;
     MlirType *types = ADZE_NEW_ARRAY(ctx->arena, MlirType, (size_t)(n_args + n_results));
     for (intptr_t i = 0; i < n_args; i++)
@@ -279,8 +287,7 @@ static void build_entry(importer *imp, intptr_t n_args, const MlirAttribute *arg
                           {"arg_attrs", dictionaries(imp, arg_attrs, n_args)},
                           {"res_attrs", dictionaries(imp, res_attrs, n_results)},
                           {"adze.entry", mlirUnitAttrGet(ctx->mlir)}};
-    MlirOperation f =
-        adze_build(&b, "func.func", 0, NULL, 0, NULL, ADZE_COUNT(attrs), attrs, 1);
+    MlirOperation f = adze_build(&b, "func.func", 0, NULL, 0, NULL, ADZE_COUNT(attrs), attrs, 1);
     mlirRegionAppendOwnedBlock(mlirOperationGetRegion(f, 0), imp->entry);
 }
 
@@ -290,11 +297,12 @@ static bool has_effect(importer *imp, MlirOperation op) {
     adze_op which = adze_op_of(imp->ctx, op);
     return which == ADZE_OP_NONE_OF_OURS
                ? !adze_is_op(op, "tensor.concat") && !adze_is_op(op, "scf.if")
-               : which == ADZE_OP_tap || which == ADZE_OP_state_write || which == ADZE_OP_state_append;
+               : which == ADZE_OP_tap || which == ADZE_OP_state_write ||
+                     which == ADZE_OP_state_append;
 }
 
-/* Backwards, so that what only fed an unused operation is unused in turn. Depth is the file's nesting
- * of graphs, which is bounded. */
+/* Backwards, so that what only fed an unused operation is unused in turn. Depth is the file's
+ * nesting of graphs, which is bounded. */
 static void sweep(importer *imp, MlirBlock block) {
     size_t count = 0, capacity = 0;
     MlirOperation *ops = NULL;

@@ -26,9 +26,9 @@ typedef struct adze_onnx_bind {
     adze_tensor value;
 } adze_onnx_bind;
 
-/* Evaluates one operation whose operands are all constant (NULL for adze.none) into `results`, whose
- * dtype, rank and dims the callee fills and whose data lives in the context's arena. False when it
- * cannot; that is not an error, the operation then stays. */
+/* Evaluates one operation whose operands are all constant (NULL for adze.none) into `results`,
+ * whose dtype, rank and dims the callee fills and whose data lives in the context's arena. False
+ * when it cannot; that is not an error, the operation then stays. */
 typedef bool adze_fold_fn(adze_context *ctx, MlirModule module, MlirOperation op,
                           const adze_tensor *const *operands, adze_tensor *results);
 
@@ -42,20 +42,22 @@ typedef struct adze_onnx_options {
 } adze_onnx_options;
 
 /* Imports the model at `path`. The module belongs to the caller (mlirModuleDestroy); weights point
- * into the mapping of `path`. False after a diagnostic that names the file, the node and the cause. */
+ * into the mapping of `path`. False after a diagnostic that names the file, the node and the cause.
+ */
 bool adze_onnx_import(adze_context *ctx, const char *path, const adze_onnx_options *opts,
                       MlirModule *out);
 
 /* Maps and reads `path` into structs of the context's arena; *out points into the mapping. */
 bool adze_onnx_read_model(adze_context *ctx, const char *path, const onnx_ModelProto **out);
 
-/* Reads one TensorProto file (test_data_set_N/input_I.pb). `name` (may be NULL) gets its name, "" when
- * it has none. Sequences and optionals are a diagnostic that says so. */
+/* Reads one TensorProto file (test_data_set_N/input_I.pb). `name` (may be NULL) gets its name, ""
+ * when it has none. Sequences and optionals are a diagnostic that says so. */
 bool adze_onnx_read_tensor_file(adze_context *ctx, const char *path, adze_tensor *out,
                                 const char **name);
 
-/* TensorProto -> host tensor in the context's arena; borrows the mapping when nothing needs unpacking.
- * `model_path` is the file that holds it: external data is looked for in its folder, and never outside. */
+/* TensorProto -> host tensor in the context's arena; borrows the mapping when nothing needs
+ * unpacking. `model_path` is the file that holds it: external data is looked for in its folder, and
+ * never outside. */
 bool adze_onnx_tensor(adze_context *ctx, const char *model_path, const onnx_TensorProto *proto,
                       adze_tensor *out);
 

@@ -2,8 +2,8 @@
  * operations. Names that only this folder uses start with `ox_`.
  *
  * A row of ops.def names a function `bool ox_op_X(node *n)`. It reads attributes (ox_attr_*) and
- * operands (ox_in), builds operations, and binds outputs (ox_out). Errors stick: a builder given NULL
- * returns NULL, so a row can nest calls and check once, at ox_out. */
+ * operands (ox_in), builds operations, and binds outputs (ox_out). Errors stick: a builder given
+ * NULL returns NULL, so a row can nest calls and check once, at ox_out. */
 #ifndef ADZE_FRONTEND_ONNX_IMPORTER_H
 #define ADZE_FRONTEND_ONNX_IMPORTER_H
 
@@ -12,8 +12,8 @@
 
 /* ---- tensor.c ---- */
 
-/* Where a tensor's packed bytes lie; bytes NULL when they lie nowhere as such (typed fields). offset
- * counts only for external files: within the model it follows from `bytes`. */
+/* Where a tensor's packed bytes lie; bytes NULL when they lie nowhere as such (typed fields).
+ * offset counts only for external files: within the model it follows from `bytes`. */
 typedef struct onnx_span {
     const char *file;
     int64_t offset;
@@ -32,9 +32,9 @@ bool adze_onnx_sparse_tensor(adze_context *ctx, const char *model_path,
 
 typedef enum val_kind { VAL_ABSENT, VAL_TENSOR, VAL_SEQUENCE, VAL_OPTIONAL } val_kind;
 
-/* One ONNX value. A tensor has a shape and, once something needs it, an MLIR value. A constant knows
- * its bytes (or the initializer that holds them) and becomes an operation on first use. Sequences and
- * optionals exist only here: lists of values whose length is known. */
+/* One ONNX value. A tensor has a shape and, once something needs it, an MLIR value. A constant
+ * knows its bytes (or the initializer that holds them) and becomes an operation on first use.
+ * Sequences and optionals exist only here: lists of values whose length is known. */
 typedef struct val {
     val_kind kind;
     const char *name;  /* in the file, for messages */
@@ -48,7 +48,7 @@ typedef struct val {
     struct val *quantized;         /* the same bits with a !quant element type, if made so */
     struct val **items;            /* sequence; an optional has 0 or 1 */
     size_t n_items;
-    bool partly;                   /* an i64 shape vector some of whose entries are bounded dims: */
+    bool partly; /* an i64 shape vector some of whose entries are bounded dims: */
     int64_t part_dims[ADZE_MAX_RANK];
     const char *part_symbols[ADZE_MAX_RANK];
 } val;
@@ -59,7 +59,7 @@ typedef struct ox_map {
     struct ox_slot {
         const char *key; /* interned: compared by address */
         void *value;
-    } *slots;
+    } * slots;
     size_t count, capacity;
 } ox_map;
 
@@ -108,7 +108,8 @@ typedef struct ox_row {
     const char *attrs; /* the attributes it knows, separated by spaces */
 } ox_row;
 
-/* NULL when no row covers that opset. `other` (may be NULL) then says whether another opset does. */
+/* NULL when no row covers that opset. `other` (may be NULL) then says whether another opset does.
+ */
 const ox_row *ox_find_row(const char *domain, const char *op, int64_t opset, bool *other);
 
 size_t adze_onnx_rows(const ox_row **out); /* the whole table, sorted */
@@ -129,8 +130,8 @@ struct node {
 /* Records "node 'label' (Op): ..." once, marks the node failed, returns false. */
 bool ox_fail(node *n, const char *format, ...) ADZE_PRINTF(2, 3);
 
-val *ox_in(node *n, int i);  /* the absent value when there is none; an error when it is no tensor */
-val *ox_any(node *n, int i); /* the same for values of every kind */
+val *ox_in(node *n, int i); /* the absent value when there is none; an error when it is no tensor */
+val *ox_any(node *n, int i);                    /* the same for values of every kind */
 val *ox_need(node *n, int i, const char *what); /* an error when absent */
 bool ox_has(const node *n, int i);
 bool ox_wants(const node *n, int i); /* output i is named */
@@ -151,7 +152,8 @@ val *ox_attr_tensor(node *n, const char *name); /* NULL when absent */
 
 /* An operand that must be constant; an error that says how to bind it. NULL then. */
 const adze_tensor *ox_const(node *n, int i, const char *what);
-/* The same as integers: how many, at most `max`; -1 when absent (no error) or failed (n->failed). */
+/* The same as integers: how many, at most `max`; -1 when absent (no error) or failed (n->failed).
+ */
 int ox_const_ints(node *n, int i, const char *what, int max, int64_t *out);
 const adze_tensor *ox_known(node *n, val *v); /* NULL when not constant */
 
@@ -164,13 +166,18 @@ bool ox_import_subgraph(node *n, const onnx_GraphProto *graph, const char *prefi
 /* ---- making values (value.c, emit.c) ---- */
 
 #define VALS(...)                                                                                  \
-    (int)(sizeof((val *[]){__VA_ARGS__}) / sizeof(val *)), (val *[]) { __VA_ARGS__ }
+    (int)(sizeof((val *[]){__VA_ARGS__}) / sizeof(val *)), (val *[]) {                             \
+        __VA_ARGS__                                                                                \
+    }
 #define ATTRS(...)                                                                                 \
-    (int)ADZE_COUNT(((adze_named[]){__VA_ARGS__})), (adze_named[]) { __VA_ARGS__ }
+    (int)ADZE_COUNT(((adze_named[]){__VA_ARGS__})), (adze_named[]) {                               \
+        __VA_ARGS__                                                                                \
+    }
 #define NO_ATTRS 0, NULL
 
 val *ox_tensor_val(importer *imp, const adze_tensor *t); /* a constant */
-/* A zeroed tensor that the importer fills itself; an error above 256 MB, which only a hostile file asks for. */
+/* A zeroed tensor that the importer fills itself; an error above 256 MB, which only a hostile file
+ * asks for. */
 bool ox_new_tensor(node *n, adze_dtype dtype, int rank, const int64_t *dims, adze_tensor *out);
 MlirValue ox_value(importer *imp, val *v);
 bool ox_is_absent(const val *v);
@@ -187,8 +194,8 @@ int64_t ox_axis(node *n, int64_t axis, int rank); /* non-negative; an error when
  * none type and gives the absent value. Folds when every operand is constant. */
 bool ox_emit_many(node *n, const char *op, int n_in, val *const *in, int n_results,
                   const adze_shape *results, val **out, int n_attrs, const adze_named *attrs);
-val *ox_emit(node *n, const char *op, int n_in, val *const *in, const adze_shape *result, int n_attrs,
-             const adze_named *attrs);
+val *ox_emit(node *n, const char *op, int n_in, val *const *in, const adze_shape *result,
+             int n_attrs, const adze_named *attrs);
 
 val *ox_unary(node *n, const char *kind, val *x);
 val *ox_unary_p(node *n, const char *kind, val *x, int n_params, const double *params);

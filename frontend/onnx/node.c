@@ -21,9 +21,13 @@ bool ox_fail(node *n, const char *format, ...) {
 
 /* ---- operands and outputs ---- */
 
-bool ox_has(const node *n, int i) { return i < n->n_in && n->in[i]->kind != VAL_ABSENT; }
+bool ox_has(const node *n, int i) {
+    return i < n->n_in && n->in[i]->kind != VAL_ABSENT;
+}
 
-val *ox_any(node *n, int i) { return i < n->n_in ? n->in[i] : &n->imp->absent; }
+val *ox_any(node *n, int i) {
+    return i < n->n_in ? n->in[i] : &n->imp->absent;
+}
 
 val *ox_in(node *n, int i) {
     val *v = ox_any(n, i);
@@ -173,8 +177,8 @@ int ox_attr_strings(node *n, const char *name, const char *const **out) {
     }
     const char **items = ADZE_NEW_ARRAY(n->ctx->arena, const char *, a->strings.count);
     for (size_t i = 0; i < a->strings.count; i++)
-        items[i] = adze_arena_strndup(n->ctx->arena, a->strings.items[i].data,
-                                      a->strings.items[i].length);
+        items[i] =
+            adze_arena_strndup(n->ctx->arena, a->strings.items[i].data, a->strings.items[i].length);
     *out = items;
     return (int)a->strings.count;
 }

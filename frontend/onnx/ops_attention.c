@@ -38,7 +38,8 @@ static val *repeat_heads(node *n, val *x, int64_t times) {
 /* 0, 1, 2 ... count - 1 as i64 along axis `axis` of rank 4. */
 static val *positions(node *n, int64_t count, int axis) {
     adze_shape s = ox_shape(n, ADZE_i64, 1, &count);
-    val *r = ox_emit(n, "range", VALS(ox_scalar(n, ADZE_i64, 0), ox_scalar(n, ADZE_i64, 1)), &s, NO_ATTRS);
+    val *r = ox_emit(n, "range", VALS(ox_scalar(n, ADZE_i64, 0), ox_scalar(n, ADZE_i64, 1)), &s,
+                     NO_ATTRS);
     return ox_place(n, r, 4, axis);
 }
 
@@ -61,8 +62,8 @@ static val *product_of_roots(node *n, val *q, val *k, double scale) {
 bool ox_op_attention(node *n) {
     val *q = ox_need(n, 0, "Q"), *k = ox_need(n, 1, "K"), *v = ox_need(n, 2, "V");
     val *mask = ox_in(n, 3), *past_k = ox_in(n, 4), *past_v = ox_in(n, 5), *valid = ox_in(n, 6);
-    if (!q || !k || !v || !mask || !past_k || !past_v || !valid || !ox_static(n, q) || !ox_static(n, k) ||
-        !ox_static(n, v))
+    if (!q || !k || !v || !mask || !past_k || !past_v || !valid || !ox_static(n, q) ||
+        !ox_static(n, k) || !ox_static(n, v))
         return false;
     bool flat = q->shape.rank == 3, causal = ox_attr_i(n, "is_causal", 0) != 0;
     q = split_heads(n, q, ox_attr_i(n, "q_num_heads", 0));
@@ -71,7 +72,8 @@ bool ox_op_attention(node *n) {
     if (!q || !k || !v)
         return false;
     adze_dtype type = q->shape.dtype;
-    int64_t past = past_k->kind == VAL_TENSOR && past_k->shape.rank == 4 ? past_k->shape.dims[2] : 0;
+    int64_t past =
+        past_k->kind == VAL_TENSOR && past_k->shape.rank == 4 ? past_k->shape.dims[2] : 0;
     if (past_k->kind == VAL_TENSOR) {
         val *keys[] = {past_k, k}, *values[] = {past_v, v};
         k = ox_concat(n, 2, 2, keys);
@@ -101,7 +103,8 @@ bool ox_op_attention(node *n) {
         if (bias->shape.dims[last] < columns) {
             int64_t pads[2 * ADZE_MAX_RANK] = {0};
             pads[2 * last + 1] = columns - bias->shape.dims[last];
-            bias = ox_pad(n, bias, pads, "constant", ox_scalar(n, bias->shape.dtype, (double)-INFINITY));
+            bias = ox_pad(n, bias, pads, "constant",
+                          ox_scalar(n, bias->shape.dtype, (double)-INFINITY));
         }
         if (bias && last == 2) /* [B or H,S,T] counts from the right, as numpy does */
             bias = ox_unsqueeze(n, bias, 0);
@@ -114,7 +117,8 @@ bool ox_op_attention(node *n) {
         val *row = positions(n, rows, 2), *shift = ox_scalar(n, ADZE_i64, (double)past);
         if (!ox_is_absent(lengths))
             shift = ox_binary(n, "sub", lengths, ox_scalar(n, ADZE_i64, (double)rows));
-        val *hidden = ox_binary(n, "less", ox_binary(n, "add", row, shift), positions(n, columns, 3));
+        val *hidden =
+            ox_binary(n, "less", ox_binary(n, "add", row, shift), positions(n, columns, 3));
         bias = plus(n, bias, mask_of(n, hidden, type));
     }
     if (!ox_is_absent(lengths)) {
@@ -146,7 +150,8 @@ bool ox_op_attention(node *n) {
     if (mode < 0 || mode > 3)
         return ox_fail(n, "qk_matmul_output_mode %lld is not supported", (long long)mode);
     val *y = ox_matmul(n, weights, repeat_heads(n, v, heads / groups), false, false);
-    return ox_out(n, 0, flat ? join_heads(n, y) : y) && (!ox_wants(n, 3) || ox_out(n, 3, stages[mode]));
+    return ox_out(n, 0, flat ? join_heads(n, y) : y) &&
+           (!ox_wants(n, 3) || ox_out(n, 3, stages[mode]));
 }
 
 /* ai.onnx.preview: the scores and the probabilities each pass through a graph. */
@@ -169,21 +174,26 @@ bool ox_op_flex_attention(node *n) {
     if (scale == 0)
         scale = 1 / sqrt((double)q->shape.dims[3]);
     val *scores = ox_cast(n, product_of_roots(n, q, repeat_heads(n, k, times), scale), inner);
-    const onnx_AttributeProto *score_mod = ox_attr(n, "score_mod"), *prob_mod = ox_attr(n, "prob_mod");
+    const onnx_AttributeProto *score_mod = ox_attr(n, "score_mod"),
+                              *prob_mod = ox_attr(n, "prob_mod");
     if (score_mod && scores &&
-        (!score_mod->g || !ox_import_subgraph(n, score_mod->g, "score_mod/", &scores, 1, &scores, 1)))
+        (!score_mod->g ||
+         !ox_import_subgraph(n, score_mod->g, "score_mod/", &scores, 1, &scores, 1)))
         return false;
     val *weights = ox_softmax(n, scores, 3, false);
     if (prob_mod && weights &&
-        (!prob_mod->g || !ox_import_subgraph(n, prob_mod->g, "prob_mod/", &weights, 1, &weights, 1)))
+        (!prob_mod->g ||
+         !ox_import_subgraph(n, prob_mod->g, "prob_mod/", &weights, 1, &weights, 1)))
         return false;
-    return ox_out(n, 0, ox_matmul(n, ox_cast(n, weights, type), repeat_heads(n, v, times), false, false));
+    return ox_out(n, 0,
+                  ox_matmul(n, ox_cast(n, weights, type), repeat_heads(n, v, times), false, false));
 }
 
 /* ---- rotary embedding ---- */
 
 bool ox_op_rotary_embedding(node *n) {
-    val *x = ox_need(n, 0, "X"), *cos = ox_need(n, 1, "cos_cache"), *sin = ox_need(n, 2, "sin_cache");
+    val *x = ox_need(n, 0, "X"), *cos = ox_need(n, 1, "cos_cache"),
+        *sin = ox_need(n, 2, "sin_cache");
     val *ids = ox_in(n, 3);
     int64_t heads = ox_attr_i(n, "num_heads", 0), width = ox_attr_i(n, "rotary_embedding_dim", 0);
     bool interleaved = ox_attr_i(n, "interleaved", 0) != 0;
@@ -195,8 +205,9 @@ bool ox_op_rotary_embedding(node *n) {
     if (flat) {
         if (heads < 1 || x->shape.dims[2] % heads)
             return ox_fail(n, "num_heads does not divide its channels");
-        y = ox_reshape(n, x, 4, (int64_t[]){x->shape.dims[0], x->shape.dims[1], heads,
-                                            x->shape.dims[2] / heads});
+        y = ox_reshape(
+            n, x, 4,
+            (int64_t[]){x->shape.dims[0], x->shape.dims[1], heads, x->shape.dims[2] / heads});
     } else if (x->shape.rank == 4) {
         y = ox_transpose(n, x, (int64_t[]){0, 2, 1, 3});
     }
@@ -284,7 +295,8 @@ bool ox_op_linear_attention(node *n) {
     if (scale == 0)
         scale = 1 / sqrt((double)dk);
     adze_shape s = ox_shape(n, ADZE_f32, 4, (int64_t[]){batch, groups, dk, dv});
-    state = ox_is_absent(state) ? ox_full(n, &s, ox_scalar(n, ADZE_f32, 0)) : ox_cast(n, state, ADZE_f32);
+    state = ox_is_absent(state) ? ox_full(n, &s, ox_scalar(n, ADZE_f32, 0))
+                                : ox_cast(n, state, ADZE_f32);
     val **out = ADZE_NEW_ARRAY(n->ctx->arena, val *, (size_t)rows);
     for (int64_t t = 0; t < rows; t++) {
         val *kt = row_at(n, k, t), *vt = row_at(n, v, t);
@@ -312,7 +324,8 @@ bool ox_op_linear_attention(node *n) {
 /* ---- depthwise causal convolution with the last K - 1 columns kept ---- */
 
 bool ox_op_causal_conv(node *n) {
-    val *x = ox_need(n, 0, "input"), *w = ox_need(n, 1, "weight"), *bias = ox_in(n, 2), *past = ox_in(n, 3);
+    val *x = ox_need(n, 0, "input"), *w = ox_need(n, 1, "weight"), *bias = ox_in(n, 2),
+        *past = ox_in(n, 3);
     const char *activation = ox_attr_s(n, "activation", "none");
     bool silu = !strcmp(activation, "silu") || !strcmp(activation, "swish");
     if (!x || !w || !bias || !past || !ox_static(n, x) || !ox_static(n, w))

@@ -1,4 +1,5 @@
-/* If, Loop and Scan. A known condition takes one branch; loops whose length is known are unrolled. */
+/* If, Loop and Scan. A known condition takes one branch; loops whose length is known are unrolled.
+ */
 #include "frontend/onnx/importer.h"
 
 #include <string.h>
@@ -30,7 +31,8 @@ static MlirBlock import_branch(node *n, const onnx_GraphProto *g, const char *na
     bool ok = ox_import_subgraph(n, g, name, NULL, 0, out, n->n_out);
     for (int i = 0; ok && i < n->n_out; i++) {
         if (out[i]->kind != VAL_TENSOR)
-            ok = ox_fail(n, "a branch gives a sequence or optional and its condition is not constant");
+            ok = ox_fail(n,
+                         "a branch gives a sequence or optional and its condition is not constant");
         else
             ok = !mlirValueIsNull(yielded[i] = ox_value(imp, out[i])) || (n->failed = true, false);
     }
@@ -50,7 +52,8 @@ static bool run_time_if(node *n, val *cond, const onnx_GraphProto *yes, const on
     adze_arena *arena = n->ctx->arena;
     size_t count = (size_t)n->n_out;
     val **a = ADZE_NEW_ARRAY(arena, val *, count), **b = ADZE_NEW_ARRAY(arena, val *, count);
-    MlirValue *va = ADZE_NEW_ARRAY(arena, MlirValue, count), *vb = ADZE_NEW_ARRAY(arena, MlirValue, count);
+    MlirValue *va = ADZE_NEW_ARRAY(arena, MlirValue, count),
+              *vb = ADZE_NEW_ARRAY(arena, MlirValue, count);
     MlirType *types = ADZE_NEW_ARRAY(arena, MlirType, count);
     adze_builder at = adze_at_end(n->ctx, n->imp->block);
     cond = ox_reshape(n, cond, 0, NULL);
@@ -69,8 +72,10 @@ static bool run_time_if(node *n, val *cond, const onnx_GraphProto *yes, const on
         if (!same_type(a[i], b[i])) {
             mlirBlockDestroy(then_block);
             mlirBlockDestroy(else_block);
-            return ox_fail(n, "its branches give output %d different types, and its condition is not "
-                              "constant", i);
+            return ox_fail(n,
+                           "its branches give output %d different types, and its condition is not "
+                           "constant",
+                           i);
         }
         types[i] = mlirValueGetType(va[i]);
     }
@@ -115,7 +120,8 @@ bool ox_op_if(node *n) {
 /* An empty tensor of the type that the graph's output declares, for a loop that never runs. */
 static val *empty_scan(node *n, const onnx_ValueInfoProto *info) {
     const onnx_TensorTypeProto *t = info->type ? info->type->tensor_type : NULL;
-    adze_tensor empty = {.dtype = t ? adze_dtype_from_onnx(t->elem_type) : ADZE_NO_DTYPE, .rank = 1};
+    adze_tensor empty = {.dtype = t ? adze_dtype_from_onnx(t->elem_type) : ADZE_NO_DTYPE,
+                         .rank = 1};
     if (!t || empty.dtype == ADZE_NO_DTYPE || !t->shape || t->shape->dim.count >= ADZE_MAX_RANK) {
         ox_fail(n, "never runs, and the type of its output is not declared");
         return NULL;
@@ -178,8 +184,7 @@ bool ox_op_loop(node *n) {
         in[0] = ox_reshape(n, ox_ints(n, 1, &turn), 0, NULL);
         in[1] = ox_scalar(n, ADZE_bool, 1);
         const char *prefix = adze_arena_printf(arena, "%lld/", (long long)turn);
-        if (!in[0] || !in[1] ||
-            !ox_import_subgraph(n, body, prefix, in, carried + 2, out, n_body))
+        if (!in[0] || !in[1] || !ox_import_subgraph(n, body, prefix, in, carried + 2, out, n_body))
             return false;
         const adze_tensor *t = ox_known(n, out[0]);
         if (!t && cond->kind == VAL_TENSOR)
@@ -272,8 +277,9 @@ bool ox_op_scan(node *n) {
     for (int i = 0; i < n_scan; i++) {
         val *first = scans[i * MAX_UNROLL];
         int axis = c < 0 ? 0 : (int)ox_axis(n, out_axes[i], first->shape.rank + 1);
-        if (n->failed || !ox_out(n, n_state + i, stack(n, axis, turns, scans + i * MAX_UNROLL,
-                                                       d >= 0 && out_dirs[i])))
+        if (n->failed ||
+            !ox_out(n, n_state + i,
+                    stack(n, axis, turns, scans + i * MAX_UNROLL, d >= 0 && out_dirs[i])))
             return false;
     }
     return true;

@@ -4,7 +4,9 @@
 #include <math.h>
 #include <string.h>
 
-bool ox_op_unary(node *n) { return ox_out(n, 0, ox_unary(n, n->row->arg, ox_need(n, 0, "X"))); }
+bool ox_op_unary(node *n) {
+    return ox_out(n, 0, ox_unary(n, n->row->arg, ox_need(n, 0, "X")));
+}
 
 bool ox_op_binary(node *n) {
     return ox_out(n, 0, ox_binary(n, n->row->arg, ox_need(n, 0, "A"), ox_need(n, 1, "B")));
@@ -34,7 +36,8 @@ bool ox_op_prelu(node *n) {
     return ox_out(n, 0, ox_binary(n, "prelu", x, slope));
 }
 
-/* Kinds with numbers: the operator, its attributes in the order of the kind's params, their defaults. */
+/* Kinds with numbers: the operator, its attributes in the order of the kind's params, their
+ * defaults. */
 static const struct {
     const char *op, *attrs[2];
     double otherwise[2];
@@ -86,8 +89,9 @@ bool ox_op_shift(node *n) {
     bool left = !strcmp(direction, "LEFT");
     if (!left && strcmp(direction, "RIGHT"))
         return ox_fail(n, "direction '%s' is not supported", direction);
-    return ox_out(n, 0, ox_binary(n, left ? "shift_left" : "shift_right", ox_need(n, 0, "X"),
-                                  ox_need(n, 1, "Y")));
+    return ox_out(
+        n, 0,
+        ox_binary(n, left ? "shift_left" : "shift_right", ox_need(n, 0, "X"), ox_need(n, 1, "Y")));
 }
 
 /* Max, Min, Sum, Mean: any number of operands. */
@@ -100,8 +104,8 @@ bool ox_op_variadic(node *n) {
     return ox_out(n, 0, y);
 }
 
-/* Bounds are attributes before opset 11, operands after. Numbers go into the kind's params; the rest, and
- * integers, are max and min. */
+/* Bounds are attributes before opset 11, operands after. Numbers go into the kind's params; the
+ * rest, and integers, are max and min. */
 bool ox_op_clip(node *n) {
     val *x = ox_need(n, 0, "input");
     if (!x)
@@ -134,8 +138,8 @@ bool ox_op_clip(node *n) {
 }
 
 bool ox_op_where(node *n) {
-    return ox_out(n, 0, ox_where(n, ox_need(n, 0, "condition"), ox_need(n, 1, "X"),
-                                 ox_need(n, 2, "Y")));
+    return ox_out(n, 0,
+                  ox_where(n, ox_need(n, 0, "condition"), ox_need(n, 1, "X"), ox_need(n, 2, "Y")));
 }
 
 static bool cast_to(node *n, val *x, adze_dtype to) {
@@ -148,8 +152,8 @@ static bool cast_to(node *n, val *x, adze_dtype to) {
     if (!x || x->shape.dtype == to || saturate)
         return ox_out(n, 0, ox_cast(n, x, to));
     adze_shape s = ox_with_dtype(n, &x->shape, to);
-    return ox_out(n, 0, ox_emit(n, "cast", VALS(x), &s,
-                                ATTRS({"saturate", adze_bool(n->ctx, false)})));
+    return ox_out(n, 0,
+                  ox_emit(n, "cast", VALS(x), &s, ATTRS({"saturate", adze_bool(n->ctx, false)})));
 }
 
 bool ox_op_cast(node *n) {
@@ -172,7 +176,9 @@ bool ox_op_bitcast(node *n) {
     return ox_out(n, 0, to == x->shape.dtype ? x : ox_emit(n, "bitcast", VALS(x), &s, NO_ATTRS));
 }
 
-bool ox_op_identity(node *n) { return ox_out(n, 0, ox_any(n, 0)); }
+bool ox_op_identity(node *n) {
+    return ox_out(n, 0, ox_any(n, 0));
+}
 
 /* Inference: the value passes, the mask keeps everything. */
 bool ox_op_dropout(node *n) {

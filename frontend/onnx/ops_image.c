@@ -35,23 +35,26 @@ static bool emit_resize(node *n, val *x, val *roi, const adze_shape *s, const ch
                         const double *scales, const char *coordinates, const char *nearest) {
     return ox_out(
         n, 0,
-        ox_emit(n, "resize", VALS(x, roi), s,
-                ATTRS({"mode", adze_str(n->ctx, mode)}, {"scales", adze_f64s(n->ctx, s->rank, scales)},
-                      {"coordinates", adze_str(n->ctx, coordinates)},
-                      {"nearest", adze_str(n->ctx, nearest)},
-                      {"cubic_coeff", adze_f64(n->ctx, ox_attr_f(n, "cubic_coeff_a", -0.75))},
-                      {"exclude_outside", adze_bool(n->ctx, ox_attr_i(n, "exclude_outside", 0) != 0)},
-                      {"extrapolation", adze_f64(n->ctx, ox_attr_f(n, "extrapolation_value", 0))},
-                      {"antialias", adze_bool(n->ctx, ox_attr_i(n, "antialias", 0) != 0)})));
+        ox_emit(
+            n, "resize", VALS(x, roi), s,
+            ATTRS({"mode", adze_str(n->ctx, mode)}, {"scales", adze_f64s(n->ctx, s->rank, scales)},
+                  {"coordinates", adze_str(n->ctx, coordinates)},
+                  {"nearest", adze_str(n->ctx, nearest)},
+                  {"cubic_coeff", adze_f64(n->ctx, ox_attr_f(n, "cubic_coeff_a", -0.75))},
+                  {"exclude_outside", adze_bool(n->ctx, ox_attr_i(n, "exclude_outside", 0) != 0)},
+                  {"extrapolation", adze_f64(n->ctx, ox_attr_f(n, "extrapolation_value", 0))},
+                  {"antialias", adze_bool(n->ctx, ox_attr_i(n, "antialias", 0) != 0)})));
 }
 
-/* Extents floor(in * scale), or sizes (kept in proportion by a policy) from which the scales follow. */
+/* Extents floor(in * scale), or sizes (kept in proportion by a policy) from which the scales
+ * follow. */
 bool ox_op_resize(node *n) {
     static const char *const modes[] = {"nearest", "linear", "cubic"};
-    static const char *const coordinates[] = {"half_pixel",    "half_pixel_symmetric",
+    static const char *const coordinates[] = {"half_pixel",         "half_pixel_symmetric",
                                               "pytorch_half_pixel", "align_corners",
-                                              "asymmetric",    "tf_crop_and_resize"};
-    static const char *const roundings[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
+                                              "asymmetric",         "tf_crop_and_resize"};
+    static const char *const roundings[] = {"round_prefer_floor", "round_prefer_ceil", "floor",
+                                            "ceil"};
     val *x = ox_need(n, 0, "X"), *roi = n->opset < 11 ? &n->imp->absent : ox_in(n, 1);
     if (!x || !roi || !ox_static(n, x))
         return false;
@@ -59,11 +62,13 @@ bool ox_op_resize(node *n) {
     const char *mode = ox_attr_s(n, "mode", "nearest"),
                *how = ox_attr_s(n, "coordinate_transformation_mode",
                                 n->opset < 11 ? "asymmetric" : "half_pixel"),
-               *nearest = ox_attr_s(n, "nearest_mode", n->opset < 11 ? "floor" : "round_prefer_floor"),
+               *nearest =
+                   ox_attr_s(n, "nearest_mode", n->opset < 11 ? "floor" : "round_prefer_floor"),
                *policy = ox_attr_s(n, "keep_aspect_ratio_policy", "stretch");
     if (!strcmp(how, "tf_half_pixel_for_nn"))
         return ox_fail(n, "coordinate_transformation_mode '%s' is not supported", how);
-    if (!one_of(mode, modes, ADZE_COUNT(modes)) || !one_of(how, coordinates, ADZE_COUNT(coordinates)) ||
+    if (!one_of(mode, modes, ADZE_COUNT(modes)) ||
+        !one_of(how, coordinates, ADZE_COUNT(coordinates)) ||
         !one_of(nearest, roundings, ADZE_COUNT(roundings)))
         return ox_fail(n, "mode '%s', '%s' or '%s' is not supported", mode, how, nearest);
     int64_t axes[ADZE_MAX_RANK];
@@ -104,8 +109,10 @@ bool ox_op_resize(node *n) {
             const adze_tensor *r = ox_const(n, 1, "roi");
             if (!r || adze_tensor_count(r) != 2 * (size_t)n_axes)
                 return !n->failed && ox_fail(n, "its roi does not have two numbers per axis");
-            out = floor(in * (adze_tensor_get_f64(r, (size_t)(i + n_axes)) -
-                              adze_tensor_get_f64(r, (size_t)i)) * given[i]);
+            out = floor(
+                in *
+                (adze_tensor_get_f64(r, (size_t)(i + n_axes)) - adze_tensor_get_f64(r, (size_t)i)) *
+                given[i]);
         }
         if (!(scales[axis] > 0) || !(out >= 0 && out < 1e9))
             return ox_fail(n, "a scale of %g", scales[axis]);
@@ -164,11 +171,15 @@ bool ox_op_upsample(node *n) {
 bool ox_op_grid_sample(node *n) {
     static const struct {
         const char *given, *mode;
-    } modes[] = {{"bilinear", "linear"}, {"linear", "linear"}, {"nearest", "nearest"},
-                 {"bicubic", "cubic"},   {"cubic", "cubic"}};
+    } modes[] = {{"bilinear", "linear"},
+                 {"linear", "linear"},
+                 {"nearest", "nearest"},
+                 {"bicubic", "cubic"},
+                 {"cubic", "cubic"}};
     static const char *const paddings[] = {"zeros", "border", "reflection"};
     val *x = ox_need(n, 0, "X"), *grid = ox_need(n, 1, "grid");
-    const char *mode = ox_attr_s(n, "mode", "linear"), *padding = ox_attr_s(n, "padding_mode", "zeros");
+    const char *mode = ox_attr_s(n, "mode", "linear"),
+               *padding = ox_attr_s(n, "padding_mode", "zeros");
     if (!x || !grid)
         return false;
     size_t k = 0;
@@ -182,11 +193,12 @@ bool ox_op_grid_sample(node *n) {
     adze_shape s = x->shape;
     for (int i = 2; i < rank; i++)
         ox_set_dim(&s, i, &grid->shape, i - 1);
-    return ox_out(n, 0, ox_emit(n, "grid_sample", VALS(x, grid), &s,
-                                ATTRS({"mode", adze_str(n->ctx, modes[k].mode)},
-                                      {"padding", adze_str(n->ctx, padding)},
-                                      {"align_corners",
-                                       adze_bool(n->ctx, ox_attr_i(n, "align_corners", 0) != 0)})));
+    return ox_out(
+        n, 0,
+        ox_emit(
+            n, "grid_sample", VALS(x, grid), &s,
+            ATTRS({"mode", adze_str(n->ctx, modes[k].mode)}, {"padding", adze_str(n->ctx, padding)},
+                  {"align_corners", adze_bool(n->ctx, ox_attr_i(n, "align_corners", 0) != 0)})));
 }
 
 /* grid[n, y, x, :] = theta[n] * (x, y, 1): the base grid is constant, the rest a matmul. */
@@ -230,26 +242,27 @@ bool ox_op_affine_grid(node *n) {
 }
 
 bool ox_op_roi_align(node *n) {
-    val *x = ox_need(n, 0, "X"), *rois = ox_need(n, 1, "rois"), *batch = ox_need(n, 2, "batch_indices");
+    val *x = ox_need(n, 0, "X"), *rois = ox_need(n, 1, "rois"),
+        *batch = ox_need(n, 2, "batch_indices");
     const char *mode = ox_attr_s(n, "mode", "avg"),
                *how = ox_attr_s(n, "coordinate_transformation_mode",
                                 n->opset < 16 ? "output_half_pixel" : "half_pixel");
     int64_t height = ox_attr_i(n, "output_height", 1), width = ox_attr_i(n, "output_width", 1);
     if (!x || !rois || !batch)
         return false;
-    if ((strcmp(mode, "avg") && strcmp(mode, "max")) || height < 1 || width < 1 || x->shape.rank != 4 ||
-        rois->shape.rank != 2 || rois->shape.dims[1] != 4 || batch->shape.rank != 1 ||
-        (strcmp(how, "half_pixel") && strcmp(how, "output_half_pixel")))
+    if ((strcmp(mode, "avg") && strcmp(mode, "max")) || height < 1 || width < 1 ||
+        x->shape.rank != 4 || rois->shape.rank != 2 || rois->shape.dims[1] != 4 ||
+        batch->shape.rank != 1 || (strcmp(how, "half_pixel") && strcmp(how, "output_half_pixel")))
         return ox_fail(n, "its operands or attributes do not fit");
     adze_shape s = x->shape;
     ox_set_dim(&s, 0, &rois->shape, 0);
     s.dims[2] = height;
     s.dims[3] = width;
-    return ox_out(n, 0, ox_emit(n, "roi_align", VALS(x, rois, batch), &s,
-                                ATTRS({"mode", adze_str(n->ctx, mode)},
-                                      {"sampling_ratio",
-                                       adze_i64(n->ctx, ox_attr_i(n, "sampling_ratio", 0))},
-                                      {"spatial_scale",
-                                       adze_f64(n->ctx, ox_attr_f(n, "spatial_scale", 1))},
-                                      {"half_pixel", adze_bool(n->ctx, !strcmp(how, "half_pixel"))})));
+    return ox_out(
+        n, 0,
+        ox_emit(n, "roi_align", VALS(x, rois, batch), &s,
+                ATTRS({"mode", adze_str(n->ctx, mode)},
+                      {"sampling_ratio", adze_i64(n->ctx, ox_attr_i(n, "sampling_ratio", 0))},
+                      {"spatial_scale", adze_f64(n->ctx, ox_attr_f(n, "spatial_scale", 1))},
+                      {"half_pixel", adze_bool(n->ctx, !strcmp(how, "half_pixel"))})));
 }

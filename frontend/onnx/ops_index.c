@@ -1,4 +1,5 @@
-/* Indexing: gathers, scatters, one-hot, top-k, triangles, and those that pick by a constant condition. */
+/* Indexing: gathers, scatters, one-hot, top-k, triangles, and those that pick by a constant
+ * condition. */
 #include "frontend/onnx/importer.h"
 
 #include <string.h>
@@ -13,8 +14,9 @@ bool ox_op_gather_elements(node *n) {
     adze_shape s = indices->shape;
     s.element = x->shape.element;
     s.dtype = x->shape.dtype;
-    return ox_out(n, 0, ox_emit(n, "gather_elements", VALS(x, indices), &s,
-                                ATTRS({"axis", adze_i64(n->ctx, axis)})));
+    return ox_out(n, 0,
+                  ox_emit(n, "gather_elements", VALS(x, indices), &s,
+                          ATTRS({"axis", adze_i64(n->ctx, axis)})));
 }
 
 bool ox_op_gather_nd(node *n) {
@@ -33,13 +35,15 @@ bool ox_op_gather_nd(node *n) {
         ox_set_dim(&s, s.rank++, &indices->shape, i);
     for (int i = (int)(batch + depth); i < rx; i++)
         ox_set_dim(&s, s.rank++, &x->shape, i);
-    return ox_out(n, 0, ox_emit(n, "gather_nd", VALS(x, indices), &s,
-                                ATTRS({"batch_dims", adze_i64(n->ctx, batch)})));
+    return ox_out(n, 0,
+                  ox_emit(n, "gather_nd", VALS(x, indices), &s,
+                          ATTRS({"batch_dims", adze_i64(n->ctx, batch)})));
 }
 
 static const char *reduction(node *n) {
     const char *r = ox_attr_s(n, "reduction", "none");
-    if (strcmp(r, "none") && strcmp(r, "add") && strcmp(r, "mul") && strcmp(r, "max") && strcmp(r, "min"))
+    if (strcmp(r, "none") && strcmp(r, "add") && strcmp(r, "mul") && strcmp(r, "max") &&
+        strcmp(r, "min"))
         ox_fail(n, "reduction '%s' is not supported", r);
     return r;
 }
@@ -54,9 +58,10 @@ bool ox_op_scatter_elements(node *n) {
     if (indices->shape.rank != x->shape.rank || updates->shape.rank != x->shape.rank ||
         updates->shape.dtype != x->shape.dtype)
         return ox_fail(n, "its indices or updates do not fit the data");
-    return ox_out(n, 0, ox_emit(n, "scatter_elements", VALS(x, indices, updates), &x->shape,
-                                ATTRS({"axis", adze_i64(n->ctx, axis)},
-                                      {"reduction", adze_str(n->ctx, how)})));
+    return ox_out(
+        n, 0,
+        ox_emit(n, "scatter_elements", VALS(x, indices, updates), &x->shape,
+                ATTRS({"axis", adze_i64(n->ctx, axis)}, {"reduction", adze_str(n->ctx, how)})));
 }
 
 bool ox_op_scatter_nd(node *n) {
@@ -66,10 +71,12 @@ bool ox_op_scatter_nd(node *n) {
         return false;
     const char *how = reduction(n);
     int ri = indices->shape.rank;
-    if (!ri || indices->shape.dims[ri - 1] > x->shape.rank || updates->shape.dtype != x->shape.dtype)
+    if (!ri || indices->shape.dims[ri - 1] > x->shape.rank ||
+        updates->shape.dtype != x->shape.dtype)
         return ox_fail(n, "its indices or updates do not fit the data");
-    return ox_out(n, 0, ox_emit(n, "scatter_nd", VALS(x, indices, updates), &x->shape,
-                                ATTRS({"reduction", adze_str(n->ctx, how)})));
+    return ox_out(n, 0,
+                  ox_emit(n, "scatter_nd", VALS(x, indices, updates), &x->shape,
+                          ATTRS({"reduction", adze_str(n->ctx, how)})));
 }
 
 /* A cache with new rows written at an index along an axis, linear or around the end. */
@@ -103,9 +110,10 @@ bool ox_op_tensor_scatter(node *n) {
     if (circular)
         rows = ox_binary(n, "mod", rows, ox_number(n, rows, (double)past->shape.dims[axis]));
     rows = ox_expand(n, rows, &update->shape);
-    return ox_out(n, 0, ox_emit(n, "scatter_elements", VALS(past, rows, update), &past->shape,
-                                ATTRS({"axis", adze_i64(n->ctx, axis)},
-                                      {"reduction", adze_str(n->ctx, "none")})));
+    return ox_out(
+        n, 0,
+        ox_emit(n, "scatter_elements", VALS(past, rows, update), &past->shape,
+                ATTRS({"axis", adze_i64(n->ctx, axis)}, {"reduction", adze_str(n->ctx, "none")})));
 }
 
 bool ox_op_one_hot(node *n) {
@@ -136,8 +144,9 @@ bool ox_op_one_hot(node *n) {
         }
     if (adze_dtype_get(indices->shape.dtype)->cls == 'F')
         indices = ox_cast(n, indices, ADZE_i64);
-    return ox_out(n, 0, ox_emit(n, "one_hot", VALS(indices, values), &s,
-                                ATTRS({"axis", adze_i64(n->ctx, axis)})));
+    return ox_out(
+        n, 0,
+        ox_emit(n, "one_hot", VALS(indices, values), &s, ATTRS({"axis", adze_i64(n->ctx, axis)})));
 }
 
 bool ox_op_topk(node *n) {
@@ -170,8 +179,9 @@ bool ox_op_trilu(node *n) {
         return ox_fail(n, "needs an input of rank 2 or more");
     if (k->kind == VAL_TENSOR)
         k = ox_reshape(n, k, 0, NULL);
-    return ox_out(n, 0, ox_emit(n, "trilu", VALS(x, k), &x->shape,
-                                ATTRS({"upper", adze_bool(n->ctx, ox_attr_i(n, "upper", 1) != 0)})));
+    return ox_out(n, 0,
+                  ox_emit(n, "trilu", VALS(x, k), &x->shape,
+                          ATTRS({"upper", adze_bool(n->ctx, ox_attr_i(n, "upper", 1) != 0)})));
 }
 
 bool ox_op_reverse_sequence(node *n) {
@@ -181,9 +191,10 @@ bool ox_op_reverse_sequence(node *n) {
         return false;
     batch = ox_axis(n, batch, x->shape.rank);
     time = ox_axis(n, time, x->shape.rank);
-    return ox_out(n, 0, ox_emit(n, "reverse_sequence", VALS(x, lengths), &x->shape,
-                                ATTRS({"batch_axis", adze_i64(n->ctx, batch)},
-                                      {"time_axis", adze_i64(n->ctx, time)})));
+    return ox_out(n, 0,
+                  ox_emit(n, "reverse_sequence", VALS(x, lengths), &x->shape,
+                          ATTRS({"batch_axis", adze_i64(n->ctx, batch)},
+                                {"time_axis", adze_i64(n->ctx, time)})));
 }
 
 bool ox_op_eye_like(node *n) {
@@ -283,7 +294,8 @@ bool ox_op_unique(node *n) {
         x.dims[0] = (int64_t)adze_tensor_count(&x);
         x.rank = 1;
     }
-    size_t outer = 1, inner = 1, extent = (size_t)x.dims[axis], size = adze_dtype_get(x.dtype)->host_bytes;
+    size_t outer = 1, inner = 1, extent = (size_t)x.dims[axis],
+           size = adze_dtype_get(x.dtype)->host_bytes;
     for (int i = 0; i < x.rank; i++)
         *(i < axis ? &outer : &inner) *= i == axis ? 1 : (size_t)x.dims[i];
     if (extent > 1 << 14)
@@ -299,7 +311,8 @@ bool ox_op_unique(node *n) {
             first[n_unique++] = i;
         group[i] = g;
     }
-    size_t *order = ADZE_NEW_ARRAY(arena, size_t, n_unique), *rank = ADZE_NEW_ARRAY(arena, size_t, n_unique);
+    size_t *order = ADZE_NEW_ARRAY(arena, size_t, n_unique),
+           *rank = ADZE_NEW_ARRAY(arena, size_t, n_unique);
     for (size_t i = 0; i < n_unique; i++) { /* insertion sort: small by the limit above */
         size_t k = i;
         while (sorted && k > 0 &&
@@ -324,7 +337,8 @@ bool ox_op_unique(node *n) {
     for (size_t g = 0; g < n_unique; g++) {
         for (size_t o = 0; o < outer; o++)
             memcpy((char *)adze_tensor_data(&y) + (o * n_unique + g) * inner * size,
-                   (const char *)x.data + (o * extent + first[order[g]]) * inner * size, inner * size);
+                   (const char *)x.data + (o * extent + first[order[g]]) * inner * size,
+                   inner * size);
         adze_tensor_set_i64(&out[0], g, (int64_t)first[order[g]]);
     }
     for (size_t i = 0; i < extent; i++) {

@@ -7,14 +7,15 @@
 
 /* ---- matmul ---- */
 
-bool ox_matmul_shape(node *n, const adze_shape *a0, const adze_shape *b0, bool trans_a, bool trans_b,
-                     adze_shape *out) {
+bool ox_matmul_shape(node *n, const adze_shape *a0, const adze_shape *b0, bool trans_a,
+                     bool trans_b, adze_shape *out) {
     adze_shape a = *a0, b = *b0;
     if (a.rank < 1 || b.rank < 1)
         return ox_fail(n, "scalars cannot be multiplied as matrices");
     int ra = a.rank, rb = b.rank;
     int m = ra > 1 ? (trans_a ? ra - 1 : ra - 2) : -1, ka = ra > 1 && trans_a ? ra - 2 : ra - 1;
-    int kb = rb > 1 ? (trans_b ? rb - 1 : rb - 2) : 0, c = rb > 1 ? (trans_b ? rb - 2 : rb - 1) : -1;
+    int kb = rb > 1 ? (trans_b ? rb - 1 : rb - 2) : 0,
+        c = rb > 1 ? (trans_b ? rb - 2 : rb - 1) : -1;
     if (!ox_same_dim(&a, ka, &b, kb))
         return ox_fail(n, "the inner extents differ: %lld and %lld", (long long)a.dims[ka],
                        (long long)b.dims[kb]);
@@ -49,9 +50,9 @@ static val *matmul_bias(node *n, val *a, val *b, val *bias, bool trans_a, bool t
     }
     if (!ox_matmul_shape(n, &a->shape, &b->shape, trans_a, trans_b, &s))
         return NULL;
-    return ox_emit(n, "matmul", VALS(a, b, bias), &s,
-                   ATTRS({"trans_a", adze_bool(n->ctx, trans_a)},
-                         {"trans_b", adze_bool(n->ctx, trans_b)}));
+    return ox_emit(
+        n, "matmul", VALS(a, b, bias), &s,
+        ATTRS({"trans_a", adze_bool(n->ctx, trans_a)}, {"trans_b", adze_bool(n->ctx, trans_b)}));
 }
 
 val *ox_matmul(node *n, val *a, val *b, bool trans_a, bool trans_b) {
@@ -85,7 +86,8 @@ bool ox_op_gemm(node *n) {
     return ox_out(n, 0, y);
 }
 
-/* ConvInteger and MatMulInteger: plain integers less their zero points, as !quant values of scale 1. */
+/* ConvInteger and MatMulInteger: plain integers less their zero points, as !quant values of
+ * scale 1. */
 static val *with_scale_one(node *n, val *x, val *zero, int axis) {
     MlirType element;
     size_t count = 1;
@@ -93,7 +95,8 @@ static val *with_scale_one(node *n, val *x, val *zero, int axis) {
         return NULL;
     const adze_tensor *z = ox_is_absent(zero) ? NULL : ox_known(n, zero);
     if (!ox_is_absent(zero) && !z) {
-        ox_fail(n, "needs a constant zero point%s%s", zero->input ? " — hint: bind it with --bind " : "",
+        ox_fail(n, "needs a constant zero point%s%s",
+                zero->input ? " — hint: bind it with --bind " : "",
                 zero->input ? adze_arena_printf(n->ctx->arena, "%s=VALUE", zero->input) : "");
         return NULL;
     }
@@ -130,9 +133,10 @@ bool ox_op_matmul_integer(node *n) {
     if (!a || !b || !ox_matmul_shape(n, &a->shape, &b->shape, false, false, &s))
         return false;
     s = ox_with_dtype(n, &s, ADZE_i32);
-    return ox_out(n, 0, ox_emit(n, "matmul", VALS(a, b, &n->imp->absent), &s,
-                                ATTRS({"trans_a", adze_bool(n->ctx, false)},
-                                      {"trans_b", adze_bool(n->ctx, false)})));
+    return ox_out(n, 0,
+                  ox_emit(n, "matmul", VALS(a, b, &n->imp->absent), &s,
+                          ATTRS({"trans_a", adze_bool(n->ctx, false)},
+                                {"trans_b", adze_bool(n->ctx, false)})));
 }
 
 /* ---- windows ---- */
@@ -159,12 +163,12 @@ bool ox_window_attrs(node *n, int n_spatial, const int64_t *kernel, ox_window *w
         if (n_dilations < 0)
             w->dilations[i] = 1;
     }
-    if ((n_strides >= 0 && n_strides != n_spatial) || (n_dilations >= 0 && n_dilations != n_spatial) ||
-        (n_pads >= 0 && n_pads != 2 * n_spatial))
+    if ((n_strides >= 0 && n_strides != n_spatial) ||
+        (n_dilations >= 0 && n_dilations != n_spatial) || (n_pads >= 0 && n_pads != 2 * n_spatial))
         return ox_fail(n, "its strides, dilations or pads do not have one entry an axis");
     for (int i = 0; i < n_spatial; i++) {
-        if (w->strides[i] < 1 || w->dilations[i] < 1 || w->kernel[i] < 1 || w->strides[i] > INT32_MAX ||
-            w->dilations[i] > INT32_MAX || w->kernel[i] > INT32_MAX)
+        if (w->strides[i] < 1 || w->dilations[i] < 1 || w->kernel[i] < 1 ||
+            w->strides[i] > INT32_MAX || w->dilations[i] > INT32_MAX || w->kernel[i] > INT32_MAX)
             return ox_fail(n, "a stride, dilation or kernel extent below 1 or impossibly large");
         for (int e = 0; e < 2; e++)
             if (w->pads[e * n_spatial + i] < -INT32_MAX || w->pads[e * n_spatial + i] > INT32_MAX)
@@ -173,10 +177,10 @@ bool ox_window_attrs(node *n, int n_spatial, const int64_t *kernel, ox_window *w
     return true;
 }
 
-/* floor or ceil of (in + pads - reach) / stride + 1; ONNX drops a last window that would start in the
- * end padding (operator docs of MaxPool, auto_pad and ceil_mode). */
-bool ox_window_read(node *n, int n_spatial, const int64_t *in, const int64_t *kernel, bool ceil_mode,
-                    ox_window *w) {
+/* floor or ceil of (in + pads - reach) / stride + 1; ONNX drops a last window that would start in
+ * the end padding (operator docs of MaxPool, auto_pad and ceil_mode). */
+bool ox_window_read(node *n, int n_spatial, const int64_t *in, const int64_t *kernel,
+                    bool ceil_mode, ox_window *w) {
     if (!ox_window_attrs(n, n_spatial, kernel, w))
         return false;
     const char *auto_pad = ox_attr_s(n, "auto_pad", "NOTSET");
@@ -248,16 +252,17 @@ val *ox_conv(node *n, val *x, val *w, val *bias, MlirType element, adze_dtype dt
 
 bool ox_op_conv(node *n) {
     val *x = ox_need(n, 0, "X");
-    return x && ox_out(n, 0, ox_conv(n, x, ox_need(n, 1, "W"), ox_in(n, 2), x->shape.element,
-                                     x->shape.dtype));
+    return x &&
+           ox_out(n, 0,
+                  ox_conv(n, x, ox_need(n, 1, "W"), ox_in(n, 2), x->shape.element, x->shape.dtype));
 }
 
 bool ox_op_conv_integer(node *n) {
     val *x = ox_need(n, 0, "x"), *w = ox_need(n, 1, "w");
     x = with_scale_one(n, x, ox_in(n, 2), 1);
     w = with_scale_one(n, w, ox_in(n, 3), 0);
-    return ox_out(n, 0, ox_conv(n, x, w, &n->imp->absent, adze_element_type(n->ctx, ADZE_i32),
-                                ADZE_i32));
+    return ox_out(n, 0,
+                  ox_conv(n, x, w, &n->imp->absent, adze_element_type(n->ctx, ADZE_i32), ADZE_i32));
 }
 
 bool ox_op_conv_transpose(node *n) {
@@ -284,7 +289,8 @@ bool ox_op_conv_transpose(node *n) {
     s.dims[1] = w->shape.dims[1] * group;
     for (int i = 0; i < ns; i++) {
         int64_t in = x->shape.dims[2 + i], *begin = &win.pads[i], *end = &win.pads[ns + i];
-        int64_t full = win.strides[i] * (in - 1) + extra[i] + (win.kernel[i] - 1) * win.dilations[i] + 1;
+        int64_t full =
+            win.strides[i] * (in - 1) + extra[i] + (win.kernel[i] - 1) * win.dilations[i] + 1;
         if (n_wanted < 0 && !upper && !lower) {
             s.dims[2 + i] = full - *begin - *end;
         } else { /* the output is given, the padding follows */
@@ -297,11 +303,12 @@ bool ox_op_conv_transpose(node *n) {
         if (s.dims[2 + i] < 1)
             return ox_fail(n, "an empty output");
     }
-    return ox_out(n, 0, ox_emit(n, "conv_transpose", VALS(x, w, bias), &s,
-                                ATTRS({"strides", adze_i64s(n->ctx, ns, win.strides)},
-                                      {"pads", adze_i64s(n->ctx, 2 * ns, win.pads)},
-                                      {"dilations", adze_i64s(n->ctx, ns, win.dilations)},
-                                      {"group", adze_i64(n->ctx, group)})));
+    return ox_out(n, 0,
+                  ox_emit(n, "conv_transpose", VALS(x, w, bias), &s,
+                          ATTRS({"strides", adze_i64s(n->ctx, ns, win.strides)},
+                                {"pads", adze_i64s(n->ctx, 2 * ns, win.pads)},
+                                {"dilations", adze_i64s(n->ctx, ns, win.dilations)},
+                                {"group", adze_i64(n->ctx, group)})));
 }
 
 bool ox_op_deform_conv(node *n) {
@@ -319,19 +326,21 @@ bool ox_op_deform_conv(node *n) {
     s.dims[1] = w->shape.dims[0];
     s.dims[2] = win.out[0];
     s.dims[3] = win.out[1];
-    return ox_out(n, 0, ox_emit(n, "deform_conv", VALS(x, w, offset, bias, mask), &s,
-                                ATTRS({"strides", adze_i64s(n->ctx, 2, win.strides)},
-                                      {"pads", adze_i64s(n->ctx, 4, win.pads)},
-                                      {"dilations", adze_i64s(n->ctx, 2, win.dilations)},
-                                      {"group", adze_i64(n->ctx, group)},
-                                      {"offset_group", adze_i64(n->ctx, offset_group)})));
+    return ox_out(n, 0,
+                  ox_emit(n, "deform_conv", VALS(x, w, offset, bias, mask), &s,
+                          ATTRS({"strides", adze_i64s(n->ctx, 2, win.strides)},
+                                {"pads", adze_i64s(n->ctx, 4, win.pads)},
+                                {"dilations", adze_i64s(n->ctx, 2, win.dilations)},
+                                {"group", adze_i64(n->ctx, group)},
+                                {"offset_group", adze_i64(n->ctx, offset_group)})));
 }
 
 /* ---- Einsum ---- */
 
 enum { MAX_TERMS = 2 };
 
-/* One operand's subscripts with the ellipsis written out in letters that the equation does not use. */
+/* One operand's subscripts with the ellipsis written out in letters that the equation does not use.
+ */
 static bool expand_term(node *n, const char *term, size_t length, int rank, const char *fresh,
                         int *n_dots, char *out) {
     int letters = 0, at = 0;
@@ -425,7 +434,8 @@ bool ox_op_einsum(node *n) {
             for (int i = 0; i < n->n_in; i++)
                 for (int k = 0; terms[i][k]; k++)
                     count += terms[i][k] == c;
-            bool is_fresh = most_dots && memchr(fresh + ADZE_MAX_RANK - most_dots, c, (size_t)most_dots);
+            bool is_fresh =
+                most_dots && memchr(fresh + ADZE_MAX_RANK - most_dots, c, (size_t)most_dots);
             if (count == 1 && !is_fresh)
                 out[at++] = (char)c;
         }
@@ -442,8 +452,9 @@ bool ox_op_einsum(node *n) {
     }
     const char *full = adze_arena_printf(n->ctx->arena, "%s%s%s->%s", terms[0],
                                          n->n_in > 1 ? "," : "", n->n_in > 1 ? terms[1] : "", out);
-    return ox_out(n, 0, ox_emit(n, "einsum", VALS(operands[0], operands[1]), &s,
-                                ATTRS({"equation", adze_str(n->ctx, full)})));
+    return ox_out(n, 0,
+                  ox_emit(n, "einsum", VALS(operands[0], operands[1]), &s,
+                          ATTRS({"equation", adze_str(n->ctx, full)})));
 }
 
 /* ---- Col2Im ---- */
@@ -459,8 +470,9 @@ bool ox_op_col2im(node *n) {
     int n_strides = ox_attr_ints(n, "strides", ADZE_MAX_RANK, strides);
     int n_dilations = ox_attr_ints(n, "dilations", ADZE_MAX_RANK, dilations);
     int n_pads = ox_attr_ints(n, "pads", 2 * ADZE_MAX_RANK, pads);
-    if (n->failed || ns < 1 || nb != ns || x->shape.rank != 3 || (n_strides >= 0 && n_strides != ns) ||
-        (n_dilations >= 0 && n_dilations != ns) || (n_pads >= 0 && n_pads != 2 * ns))
+    if (n->failed || ns < 1 || nb != ns || x->shape.rank != 3 ||
+        (n_strides >= 0 && n_strides != ns) || (n_dilations >= 0 && n_dilations != ns) ||
+        (n_pads >= 0 && n_pads != 2 * ns))
         return ox_fail(n, "its shapes and attributes do not fit together");
     int64_t area = 1;
     adze_shape s = x->shape;
@@ -477,11 +489,12 @@ bool ox_op_col2im(node *n) {
     if (x->shape.dims[1] % area)
         return ox_fail(n, "its columns do not divide by the block");
     s.dims[1] = x->shape.dims[1] / area;
-    return ox_out(n, 0, ox_emit(n, "col2im", VALS(x), &s,
-                                ATTRS({"block", adze_i64s(n->ctx, ns, block)},
-                                      {"strides", adze_i64s(n->ctx, ns, strides)},
-                                      {"pads", adze_i64s(n->ctx, 2 * ns, pads)},
-                                      {"dilations", adze_i64s(n->ctx, ns, dilations)})));
+    return ox_out(n, 0,
+                  ox_emit(n, "col2im", VALS(x), &s,
+                          ATTRS({"block", adze_i64s(n->ctx, ns, block)},
+                                {"strides", adze_i64s(n->ctx, ns, strides)},
+                                {"pads", adze_i64s(n->ctx, 2 * ns, pads)},
+                                {"dilations", adze_i64s(n->ctx, ns, dilations)})));
 }
 
 /* ---- Det ---- */
@@ -513,7 +526,9 @@ bool ox_op_det(node *n) {
     if (size == 2)
         return ox_out(n, 0, minor2(n, x, 0, 1, 0, 1));
     val *sum = ox_binary(n, "mul", entry(n, x, 0, 0), minor2(n, x, 1, 2, 1, 2));
-    sum = ox_binary(n, "sub", sum, ox_binary(n, "mul", entry(n, x, 0, 1), minor2(n, x, 1, 2, 0, 2)));
-    return ox_out(n, 0, ox_binary(n, "add", sum,
-                                  ox_binary(n, "mul", entry(n, x, 0, 2), minor2(n, x, 1, 2, 0, 1))));
+    sum =
+        ox_binary(n, "sub", sum, ox_binary(n, "mul", entry(n, x, 0, 1), minor2(n, x, 1, 2, 0, 2)));
+    return ox_out(
+        n, 0,
+        ox_binary(n, "add", sum, ox_binary(n, "mul", entry(n, x, 0, 2), minor2(n, x, 1, 2, 0, 1))));
 }

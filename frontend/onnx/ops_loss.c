@@ -62,5 +62,6 @@ bool ox_op_softmax_loss(node *n) {
     if (!scores || scores->shape.rank < 2)
         return false;
     val *log = ox_softmax(n, scores, 1, true);
-    return ox_out(n, 0, pick_loss(n, log, ox_need(n, 1, "labels"), ox_in(n, 2))) && ox_out(n, 1, log);
+    return ox_out(n, 0, pick_loss(n, log, ox_need(n, 1, "labels"), ox_in(n, 2))) &&
+           ox_out(n, 1, log);
 }

@@ -14,7 +14,7 @@ typedef struct forest {
     uint8_t *mode, *missing;
 } forest;
 
-static const char *const modes[] = {"LEAF",       "BRANCH_LEQ", "BRANCH_LT",  "BRANCH_GTE",
+static const char *const modes[] = {"LEAF",      "BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE",
                                     "BRANCH_GT", "BRANCH_EQ",  "BRANCH_NEQ"};
 
 static forest new_forest(adze_arena *a, size_t n_nodes, size_t n_leaves, size_t n_roots) {
@@ -41,8 +41,8 @@ static val *table(node *n, adze_dtype dtype, size_t count, const void *data, con
     return v;
 }
 
-/* The walk down a tree must end: every child lies in the table and no path comes back to where it was
- * (states: 0 new, 1 on the path, 2 done; children may be shared). */
+/* The walk down a tree must end: every child lies in the table and no path comes back to where it
+ * was (states: 0 new, 1 on the path, 2 done; children may be shared). */
 static bool check_forest(node *n, const forest *f, int64_t n_features, int64_t n_targets) {
     uint8_t *state = ADZE_NEW_ARRAY(n->ctx->arena, uint8_t, f->n_nodes);
     int32_t *stack = ADZE_NEW_ARRAY(n->ctx->arena, int32_t, f->n_nodes + 1);
@@ -286,9 +286,9 @@ bool ox_op_tree_regressor(node *n) {
     return ox_out(n, 0, emit_forest(n, x, &f, n_targets, base_values(n, n_targets), how, post));
 }
 
-/* The label is the class of the highest score. With two classes and weights for one only, that score
- * is the second class's, and the first has what is left of 1 (or the negative, when weights have
- * both signs): the rule of the ONNX Runtime, as the operator's text leaves it open. */
+/* The label is the class of the highest score. With two classes and weights for one only, that
+ * score is the second class's, and the first has what is left of 1 (or the negative, when weights
+ * have both signs): the rule of the ONNX Runtime, as the operator's text leaves it open. */
 bool ox_op_tree_classifier(node *n) {
     forest f;
     val *x = ox_need(n, 0, "X");
@@ -347,7 +347,8 @@ bool ox_op_tree_classifier(node *n) {
         for (int i = 0; i < 2; i++)
             pair[i] = ox_unary(n, "sigmoid", pair[i]);
     scores = ox_concat(n, 1, 2, pair);
-    return ox_out(n, 0, ox_gather(n, labels, ox_reshape_to(n, best, &flat), 0)) && ox_out(n, 1, scores);
+    return ox_out(n, 0, ox_gather(n, labels, ox_reshape_to(n, best, &flat), 0)) &&
+           ox_out(n, 1, scores);
 }
 
 /* ---- TreeEnsemble (ai.onnx.ml 5): children by index, leaves in tables of their own ---- */
@@ -368,11 +369,12 @@ bool ox_op_tree_ensemble(node *n) {
     int n_leaves = ox_attr_all_ints(n, "leaf_targetids", &targets);
     int n_roots = ox_attr_all_ints(n, "tree_roots", &roots);
     int n_tracks = ox_attr_all_ints(n, "nodes_missing_value_tracks_true", &tracks);
-    const adze_tensor *kinds = tensor_attr(n, "nodes_modes"), *splits = tensor_attr(n, "nodes_splits"),
+    const adze_tensor *kinds = tensor_attr(n, "nodes_modes"),
+                      *splits = tensor_attr(n, "nodes_splits"),
                       *weights = tensor_attr(n, "leaf_weights"),
                       *members = tensor_attr(n, "membership_values");
-    if (n->failed || !x || count < 1 || n_leaves < 1 || n_roots < 1 || !kinds || !splits || !weights ||
-        ox_attr_all_ints(n, "nodes_truenodeids", &yes) != count ||
+    if (n->failed || !x || count < 1 || n_leaves < 1 || n_roots < 1 || !kinds || !splits ||
+        !weights || ox_attr_all_ints(n, "nodes_truenodeids", &yes) != count ||
         ox_attr_all_ints(n, "nodes_falsenodeids", &no) != count ||
         ox_attr_all_ints(n, "nodes_trueleafs", &yes_leaf) != count ||
         ox_attr_all_ints(n, "nodes_falseleafs", &no_leaf) != count ||
@@ -384,11 +386,12 @@ bool ox_op_tree_ensemble(node *n) {
     if (how < 0 || how > 3 || post < 0 || post > 4)
         return ox_fail(n, "its aggregate_function or post_transform is not supported");
     if (splits->dtype != ADZE_f32)
-        return ox_fail(n, "splits of type %s are not supported", adze_dtype_get(splits->dtype)->name);
+        return ox_fail(n, "splits of type %s are not supported",
+                       adze_dtype_get(splits->dtype)->name);
     /* A MEMBER node becomes one EQ node per value; its values end at a NaN. */
     size_t n_members = members ? adze_tensor_count(members) : 0, extra = 0;
-    forest f = new_forest(n->ctx->arena, (size_t)count + n_members + (size_t)n_leaves, (size_t)n_leaves,
-                          (size_t)n_roots);
+    forest f = new_forest(n->ctx->arena, (size_t)count + n_members + (size_t)n_leaves,
+                          (size_t)n_leaves, (size_t)n_roots);
     int32_t leaf0 = count + (int32_t)n_members;
     size_t member = 0;
     for (int i = 0; i < count; i++) {
@@ -433,7 +436,8 @@ bool ox_op_tree_ensemble(node *n) {
             return ox_fail(n, "a root is out of range");
         f.roots[i] = (int32_t)roots[i];
     }
-    return ox_out(n, 0, emit_forest(n, x, &f, n_targets, &n->imp->absent, aggregates[how], posts[post]));
+    return ox_out(n, 0,
+                  emit_forest(n, x, &f, n_targets, &n->imp->absent, aggregates[how], posts[post]));
 }
 
 bool ox_op_array_feature(node *n) {

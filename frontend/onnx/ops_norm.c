@@ -18,25 +18,32 @@ static val *over_axis(node *n, val *x, val *(*make)(node *, val *, int)) {
     return ox_reshape_to(n, make(n, ox_flatten(n, x, (int)axis), 1), &x->shape);
 }
 
-static val *make_softmax(node *n, val *x, int axis) { return ox_softmax(n, x, axis, false); }
-static val *make_log_softmax(node *n, val *x, int axis) { return ox_softmax(n, x, axis, true); }
+static val *make_softmax(node *n, val *x, int axis) {
+    return ox_softmax(n, x, axis, false);
+}
+static val *make_log_softmax(node *n, val *x, int axis) {
+    return ox_softmax(n, x, axis, true);
+}
 static val *make_hardmax(node *n, val *x, int axis) {
     return x ? ox_emit(n, "hardmax", VALS(x), &x->shape, ATTRS({"axis", adze_i64(n->ctx, axis)}))
              : NULL;
 }
 
 bool ox_op_softmax(node *n) {
-    return ox_out(n, 0, over_axis(n, ox_need(n, 0, "input"),
-                                  *n->row->arg == 'l' ? make_log_softmax : make_softmax));
+    return ox_out(n, 0,
+                  over_axis(n, ox_need(n, 0, "input"),
+                            *n->row->arg == 'l' ? make_log_softmax : make_softmax));
 }
 
-bool ox_op_hardmax(node *n) { return ox_out(n, 0, over_axis(n, ox_need(n, 0, "input"), make_hardmax)); }
+bool ox_op_hardmax(node *n) {
+    return ox_out(n, 0, over_axis(n, ox_need(n, 0, "input"), make_hardmax));
+}
 
 /* ---- norm over axes ---- */
 
 /* y, mean and 1/std; the last two only when asked for. */
-static bool norm(node *n, val *x, val *scale, val *bias, int n_axes, const int64_t *axes, double epsilon,
-                 bool center, bool want_statistics, val *out[3]) {
+static bool norm(node *n, val *x, val *scale, val *bias, int n_axes, const int64_t *axes,
+                 double epsilon, bool center, bool want_statistics, val *out[3]) {
     if (!x || !scale || !bias)
         return false;
     adze_shape shapes[3] = {x->shape, {.dtype = ADZE_NO_DTYPE}, {.dtype = ADZE_NO_DTYPE}};
@@ -80,9 +87,11 @@ bool ox_op_layer_norm(node *n) {
         if (!norm(n, x, scale, bias, count, axes, epsilon, center, statistics, out))
             return false;
     } else {
-        /* Normalise in f32, round, then scale in the input's own type, as the operator's function does. */
+        /* Normalise in f32, round, then scale in the input's own type, as the operator's function
+         * does. */
         val *none = &n->imp->absent;
-        if (!norm(n, ox_cast(n, x, ADZE_f32), none, none, count, axes, epsilon, center, statistics, out))
+        if (!norm(n, ox_cast(n, x, ADZE_f32), none, none, count, axes, epsilon, center, statistics,
+                  out))
             return false;
         out[0] = ox_cast(n, out[0], type);
         if (!ox_is_absent(scale))
@@ -90,8 +99,7 @@ bool ox_op_layer_norm(node *n) {
         if (!ox_is_absent(bias))
             out[0] = ox_binary(n, "add", out[0], bias);
     }
-    return ox_out(n, 0, out[0]) &&
-           (!statistics || (ox_out(n, 1, out[1]) && ox_out(n, 2, out[2])));
+    return ox_out(n, 0, out[0]) && (!statistics || (ox_out(n, 1, out[1]) && ox_out(n, 2, out[2])));
 }
 
 /* Scale and bias per channel, placed at axis 1. */
@@ -113,9 +121,11 @@ bool ox_op_instance_norm(node *n) {
            ox_out(n, 0, out[0]);
 }
 
-/* [N,C,...] -> [N,G,C/G,...], normalise over all but N and G, scale per channel (per group in 18). */
+/* [N,C,...] -> [N,G,C/G,...], normalise over all but N and G, scale per channel (per group in 18).
+ */
 bool ox_op_group_norm(node *n) {
-    val *x = ox_need(n, 0, "X"), *scale = ox_need(n, 1, "scale"), *bias = ox_need(n, 2, "bias"), *out[3];
+    val *x = ox_need(n, 0, "X"), *scale = ox_need(n, 1, "scale"), *bias = ox_need(n, 2, "bias"),
+        *out[3];
     int64_t groups = ox_attr_i(n, "num_groups", 0), axes[ADZE_MAX_RANK];
     if (!x || !scale || !bias || !ox_static(n, x))
         return false;
@@ -134,8 +144,8 @@ bool ox_op_group_norm(node *n) {
     if (stash != 1)
         return ox_fail(n, "stash_type %lld is not supported", (long long)stash);
     if (n->opset < 21) {
-        if (!norm(n, y, ox_place(n, scale, rank + 1, 1), ox_place(n, bias, rank + 1, 1), count, axes,
-                  epsilon, true, false, out))
+        if (!norm(n, y, ox_place(n, scale, rank + 1, 1), ox_place(n, bias, rank + 1, 1), count,
+                  axes, epsilon, true, false, out))
             return false;
         return ox_out(n, 0, ox_reshape_to(n, out[0], &x->shape));
     }
@@ -190,10 +200,12 @@ bool ox_op_batch_norm(node *n) {
         now = ox_cast(n, ox_reshape_to(n, now, &flat), mean->shape.dtype);
         spread = ox_cast(n, ox_reshape_to(n, spread, &flat), var->shape.dtype);
         val *keep = ox_number(n, mean, momentum), *rest = ox_number(n, mean, 1 - momentum);
-        if (!ox_out(n, 1, ox_binary(n, "add", ox_binary(n, "mul", mean, keep),
-                                    ox_binary(n, "mul", now, rest))) ||
-            !ox_out(n, 2, ox_binary(n, "add", ox_binary(n, "mul", var, keep),
-                                    ox_binary(n, "mul", spread, rest))))
+        if (!ox_out(n, 1,
+                    ox_binary(n, "add", ox_binary(n, "mul", mean, keep),
+                              ox_binary(n, "mul", now, rest))) ||
+            !ox_out(n, 2,
+                    ox_binary(n, "add", ox_binary(n, "mul", var, keep),
+                              ox_binary(n, "mul", spread, rest))))
             return false;
         mean = now;
         var = spread;
@@ -213,9 +225,10 @@ bool ox_op_lp_norm(node *n) {
     if (!x)
         return false;
     int64_t axis = ox_axis(n, ox_attr_i(n, "axis", -1), x->shape.rank);
-    return ox_out(n, 0, ox_emit(n, "lp_norm", VALS(x), &x->shape,
-                                ATTRS({"axis", adze_i64(n->ctx, axis)},
-                                      {"p", adze_i64(n->ctx, ox_attr_i(n, "p", 2))})));
+    return ox_out(n, 0,
+                  ox_emit(n, "lp_norm", VALS(x), &x->shape,
+                          ATTRS({"axis", adze_i64(n->ctx, axis)},
+                                {"p", adze_i64(n->ctx, ox_attr_i(n, "p", 2))})));
 }
 
 bool ox_op_lrn(node *n) {
@@ -225,9 +238,10 @@ bool ox_op_lrn(node *n) {
         return false;
     if (size < 1 || x->shape.rank < 2)
         return ox_fail(n, "needs a size and channels");
-    return ox_out(n, 0, ox_emit(n, "lrn", VALS(x), &x->shape,
-                                ATTRS({"alpha", adze_f64(n->ctx, ox_attr_f(n, "alpha", 1e-4f))},
-                                      {"beta", adze_f64(n->ctx, ox_attr_f(n, "beta", 0.75))},
-                                      {"bias", adze_f64(n->ctx, ox_attr_f(n, "bias", 1))},
-                                      {"size", adze_i64(n->ctx, size)})));
+    return ox_out(n, 0,
+                  ox_emit(n, "lrn", VALS(x), &x->shape,
+                          ATTRS({"alpha", adze_f64(n->ctx, ox_attr_f(n, "alpha", 1e-4f))},
+                                {"beta", adze_f64(n->ctx, ox_attr_f(n, "beta", 0.75))},
+                                {"bias", adze_f64(n->ctx, ox_attr_f(n, "bias", 1))},
+                                {"size", adze_i64(n->ctx, size)})));
 }

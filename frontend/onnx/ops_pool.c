@@ -13,15 +13,14 @@ bool ox_pool(node *n, val *x, const char *kind, const ox_window *w, bool count_p
     if (want_indices)
         shapes[1] = ox_with_dtype(n, &shapes[0], ADZE_i64);
     val *out[2];
-    if (!ox_emit_many(n, "pool", VALS(x), 2, shapes, out,
-                      ATTRS({"kind", adze_str(n->ctx, kind)},
-                            {"kernel", adze_i64s(n->ctx, w->n, w->kernel)},
-                            {"strides", adze_i64s(n->ctx, w->n, w->strides)},
-                            {"pads", adze_i64s(n->ctx, 2 * w->n, w->pads)},
-                            {"dilations", adze_i64s(n->ctx, w->n, w->dilations)},
-                            {"count_include_pad", adze_bool(n->ctx, count_pad)},
-                            {"p", adze_i64(n->ctx, p)},
-                            {"column_major", adze_bool(n->ctx, column_major)})))
+    if (!ox_emit_many(
+            n, "pool", VALS(x), 2, shapes, out,
+            ATTRS({"kind", adze_str(n->ctx, kind)}, {"kernel", adze_i64s(n->ctx, w->n, w->kernel)},
+                  {"strides", adze_i64s(n->ctx, w->n, w->strides)},
+                  {"pads", adze_i64s(n->ctx, 2 * w->n, w->pads)},
+                  {"dilations", adze_i64s(n->ctx, w->n, w->dilations)},
+                  {"count_include_pad", adze_bool(n->ctx, count_pad)}, {"p", adze_i64(n->ctx, p)},
+                  {"column_major", adze_bool(n->ctx, column_major)})))
         return false;
     *y = out[0];
     if (indices)
@@ -49,7 +48,8 @@ bool ox_op_pool(node *n) {
     int64_t p = ox_attr_i(n, "p", 2);
     bool count_pad = ox_attr_i(n, "count_include_pad", 0) != 0;
     bool column_major = ox_attr_i(n, "storage_order", 0) != 0;
-    return ox_pool(n, x, n->row->arg, &w, count_pad, p, column_major, ox_wants(n, 1), &y, &indices) &&
+    return ox_pool(n, x, n->row->arg, &w, count_pad, p, column_major, ox_wants(n, 1), &y,
+                   &indices) &&
            ox_out(n, 0, y) && (!ox_wants(n, 1) || ox_out(n, 1, indices));
 }
 
@@ -85,8 +85,8 @@ bool ox_op_max_unpool(node *n) {
         return false;
     adze_shape s = x->shape;
     for (int i = 0; i < w.n; i++)
-        s.dims[2 + i] = (x->shape.dims[2 + i] - 1) * w.strides[i] - w.pads[i] - w.pads[w.n + i] +
-                        w.kernel[i];
+        s.dims[2 + i] =
+            (x->shape.dims[2 + i] - 1) * w.strides[i] - w.pads[i] - w.pads[w.n + i] + w.kernel[i];
     for (int i = 0; i < s.rank; i++)
         if (s.dims[i] < 1)
             return ox_fail(n, "an empty output");

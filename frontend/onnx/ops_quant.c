@@ -1,12 +1,14 @@
-/* Quantization. With constant scales an integer tensor has a !quant type, and what ONNX treats as plain
- * integers is its other face (value.c); otherwise scale and zero point are operands. The QLinear
- * operators without an integer operation of their own are dequantize, operator, quantize. */
+/* Quantization. With constant scales an integer tensor has a !quant type, and what ONNX treats as
+ * plain integers is its other face (value.c); otherwise scale and zero point are operands. The
+ * QLinear operators without an integer operation of their own are dequantize, operator, quantize.
+ */
 #include "frontend/onnx/window.h"
 
 #include <string.h>
 
 /* Axis of a scale: -1 for one number, else checked against x. */
-static bool scale_axis(node *n, const val *x, const val *scale, int64_t axis, int64_t block, int *out) {
+static bool scale_axis(node *n, const val *x, const val *scale, int64_t axis, int64_t block,
+                       int *out) {
     *out = -1;
     int64_t count = adze_shape_count(&scale->shape);
     if (scale->shape.rank == 0 || (count == 1 && !block))
@@ -15,7 +17,8 @@ static bool scale_axis(node *n, const val *x, const val *scale, int64_t axis, in
     if (n->failed)
         return false;
     if (!block && (scale->shape.rank != 1 || scale->shape.dims[0] != x->shape.dims[axis]))
-        return ox_fail(n, "its scale does not have one number per entry of axis %lld", (long long)axis);
+        return ox_fail(n, "its scale does not have one number per entry of axis %lld",
+                       (long long)axis);
     *out = (int)axis;
     return true;
 }
@@ -36,7 +39,8 @@ static val *quantize(node *n, val *x, val *scale, val *zero, adze_dtype storage,
     adze_shape s = ox_with_dtype(n, &x->shape, storage);
     val *none = &n->imp->absent;
     adze_named attrs[] = {{"axis", adze_i64(n->ctx, at)}, {"block_size", adze_i64(n->ctx, block)}};
-    if (!block && x->shape.dtype == ADZE_f32 && ox_quant_element(n, scale, zero, storage, at, &element)) {
+    if (!block && x->shape.dtype == ADZE_f32 &&
+        ox_quant_element(n, scale, zero, storage, at, &element)) {
         s.element = element;
         return ox_plain(n, ox_emit(n, "quantize", VALS(x, none, none), &s, 2, attrs));
     }
@@ -57,7 +61,8 @@ static val *dequantize(node *n, val *x, val *scale, val *zero, adze_dtype to, in
     val *none = &n->imp->absent;
     adze_named attrs[] = {{"axis", adze_i64(n->ctx, at)}, {"block_size", adze_i64(n->ctx, block)}};
     if (!block && to == ADZE_f32 && ox_quant_element(n, scale, zero, x->shape.dtype, at, &element))
-        return ox_emit(n, "dequantize", VALS(ox_as_quantized(n, x, element), none, none), &s, 2, attrs);
+        return ox_emit(n, "dequantize", VALS(ox_as_quantized(n, x, element), none, none), &s, 2,
+                       attrs);
     if (!block && at < 0) {
         scale = flat_scalar(n, scale);
         zero = flat_scalar(n, zero);
@@ -82,8 +87,9 @@ bool ox_op_quantize(node *n) {
         return ox_fail(n, "precision %lld is not supported", (long long)precision);
     if (!ox_attr_i(n, "saturate", 1) && adze_dtype_get(to)->cls == 'F')
         return ox_fail(n, "saturate = 0 is not supported");
-    return ox_out(n, 0, quantize(n, x, scale, zero, to, ox_attr_i(n, "axis", 1),
-                                 ox_attr_i(n, "block_size", 0)));
+    return ox_out(
+        n, 0,
+        quantize(n, x, scale, zero, to, ox_attr_i(n, "axis", 1), ox_attr_i(n, "block_size", 0)));
 }
 
 bool ox_op_dequantize(node *n) {
@@ -94,8 +100,9 @@ bool ox_op_dequantize(node *n) {
     adze_dtype to = given ? adze_dtype_from_onnx(given) : scale->shape.dtype;
     if (to == ADZE_NO_DTYPE)
         return ox_fail(n, "output_dtype %lld is unknown", (long long)given);
-    return ox_out(n, 0, dequantize(n, x, scale, zero, to, ox_attr_i(n, "axis", 1),
-                                   ox_attr_i(n, "block_size", 0)));
+    return ox_out(
+        n, 0,
+        dequantize(n, x, scale, zero, to, ox_attr_i(n, "axis", 1), ox_attr_i(n, "block_size", 0)));
 }
 
 bool ox_op_dynamic_quantize(node *n) {
@@ -104,8 +111,8 @@ bool ox_op_dynamic_quantize(node *n) {
         return false;
     adze_shape s[3] = {ox_with_dtype(n, &x->shape, ADZE_u8), ox_shape(n, ADZE_f32, 0, NULL),
                        ox_shape(n, ADZE_u8, 0, NULL)};
-    return ox_emit_many(n, "dynamic_quantize", VALS(x), 3, s, out, NO_ATTRS) && ox_out(n, 0, out[0]) &&
-           ox_out(n, 1, out[1]) && ox_out(n, 2, out[2]);
+    return ox_emit_many(n, "dynamic_quantize", VALS(x), 3, s, out, NO_ATTRS) &&
+           ox_out(n, 0, out[0]) && ox_out(n, 1, out[1]) && ox_out(n, 2, out[2]);
 }
 
 /* ---- the QLinear operators ---- */
@@ -136,8 +143,8 @@ static bool quantized_out(node *n, val *y, int i, const val *like) {
 /* Says which scale or zero point of QLinearConv is not constant. */
 static bool constant_scales(node *n) {
     static const int scales[] = {1, 2, 4, 5, 6, 7};
-    static const char *const names[] = {"x_scale", "x_zero_point", "w_scale",
-                                        "w_zero_point", "y_scale", "y_zero_point"};
+    static const char *const names[] = {"x_scale",      "x_zero_point", "w_scale",
+                                        "w_zero_point", "y_scale",      "y_zero_point"};
     for (size_t i = 0; i < ADZE_COUNT(scales); i++)
         if (ox_has(n, scales[i]) && !ox_const(n, scales[i], names[i]))
             return false;
@@ -175,8 +182,8 @@ bool ox_op_qlinear_matmul(node *n) {
         adze_dtype to = a.scale->shape.dtype;
         val *fa = dequantize(n, a.x, a.scale, a.zero, to, axis_a, 0);
         val *fb = dequantize(n, b.x, b.scale, b.zero, to, axis_b, 0);
-        return ox_out(n, 0, quantize(n, ox_matmul(n, fa, fb, false, false), ys, yz, yz->shape.dtype, 1,
-                                     0));
+        return ox_out(
+            n, 0, quantize(n, ox_matmul(n, fa, fb, false, false), ys, yz, yz->shape.dtype, 1, 0));
     }
     val *qa = ox_as_quantized(n, a.x, ae), *qb = ox_as_quantized(n, b.x, be);
     adze_shape s;
@@ -184,9 +191,10 @@ bool ox_op_qlinear_matmul(node *n) {
         return false;
     s.element = ye;
     s.dtype = yz->shape.dtype;
-    return ox_out(n, 0, ox_plain(n, ox_emit(n, "matmul", VALS(qa, qb, &n->imp->absent), &s,
-                                            ATTRS({"trans_a", adze_bool(n->ctx, false)},
-                                                  {"trans_b", adze_bool(n->ctx, false)}))));
+    return ox_out(n, 0,
+                  ox_plain(n, ox_emit(n, "matmul", VALS(qa, qb, &n->imp->absent), &s,
+                                      ATTRS({"trans_a", adze_bool(n->ctx, false)},
+                                            {"trans_b", adze_bool(n->ctx, false)}))));
 }
 
 bool ox_op_qlinear_binary(node *n) {
@@ -211,9 +219,10 @@ bool ox_op_qlinear_softmax(node *n) {
         rest |= x->shape.dims[i] != 1;
     if (n->failed)
         return false;
-    val *y = ox_attr_i(n, "opset", 13) >= 13 || !rest
-                 ? ox_softmax(n, x, (int)axis, false)
-                 : ox_reshape_to(n, ox_softmax(n, ox_flatten(n, x, (int)axis), 1, false), &x->shape);
+    val *y =
+        ox_attr_i(n, "opset", 13) >= 13 || !rest
+            ? ox_softmax(n, x, (int)axis, false)
+            : ox_reshape_to(n, ox_softmax(n, ox_flatten(n, x, (int)axis), 1, false), &x->shape);
     return quantized_out(n, y, 3, ox_need(n, 0, "X"));
 }
 
@@ -231,11 +240,12 @@ bool ox_op_qlinear_average_pool(node *n) {
             w.kernel[i] = x->shape.dims[2 + i];
             w.strides[i] = w.dilations[i] = w.out[i] = 1;
         }
-    } else if (!ox_window_read(n, w.n, x->shape.dims + 2, NULL, ox_attr_i(n, "ceil_mode", 0) != 0, &w)) {
+    } else if (!ox_window_read(n, w.n, x->shape.dims + 2, NULL, ox_attr_i(n, "ceil_mode", 0) != 0,
+                               &w)) {
         return false;
     }
-    return ox_pool(n, x, "average", &w, ox_attr_i(n, "count_include_pad", 0) != 0, 0, false, false, &y,
-                   NULL) &&
+    return ox_pool(n, x, "average", &w, ox_attr_i(n, "count_include_pad", 0) != 0, 0, false, false,
+                   &y, NULL) &&
            quantized_out(n, y, 3, ox_need(n, 0, "X"));
 }
 

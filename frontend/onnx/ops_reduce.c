@@ -48,10 +48,11 @@ bool ox_op_arg_reduce(node *n) {
             ox_set_dim(&s, i, &s, i + 1);
         s.rank--;
     }
-    return ox_out(n, 0, ox_emit(n, "arg_reduce", VALS(x), &s,
-                                ATTRS({"kind", adze_str(n->ctx, n->row->arg)},
-                                      {"axis", adze_i64(n->ctx, axis)},
-                                      {"select_last", adze_bool(n->ctx, last)})));
+    return ox_out(
+        n, 0,
+        ox_emit(n, "arg_reduce", VALS(x), &s,
+                ATTRS({"kind", adze_str(n->ctx, n->row->arg)}, {"axis", adze_i64(n->ctx, axis)},
+                      {"select_last", adze_bool(n->ctx, last)})));
 }
 
 bool ox_op_cumulate(node *n) {
@@ -60,9 +61,10 @@ bool ox_op_cumulate(node *n) {
     if (!x || !ox_need(n, 1, "axis") || ox_const_ints(n, 1, "axis", 1, &axis) != 1)
         return !n->failed && ox_fail(n, "needs one axis");
     axis = ox_axis(n, axis, x->shape.rank);
-    return ox_out(n, 0, ox_emit(n, "cumulate", VALS(x), &x->shape,
-                                ATTRS({"kind", adze_str(n->ctx, n->row->arg)},
-                                      {"axis", adze_i64(n->ctx, axis)},
-                                      {"exclusive", adze_bool(n->ctx, ox_attr_i(n, "exclusive", 0) != 0)},
-                                      {"reverse", adze_bool(n->ctx, ox_attr_i(n, "reverse", 0) != 0)})));
+    return ox_out(
+        n, 0,
+        ox_emit(n, "cumulate", VALS(x), &x->shape,
+                ATTRS({"kind", adze_str(n->ctx, n->row->arg)}, {"axis", adze_i64(n->ctx, axis)},
+                      {"exclusive", adze_bool(n->ctx, ox_attr_i(n, "exclusive", 0) != 0)},
+                      {"reverse", adze_bool(n->ctx, ox_attr_i(n, "reverse", 0) != 0)})));
 }

@@ -1,4 +1,5 @@
-/* RNN, GRU and LSTM. The operations want the sequence first, so layout 1 is transposed around them. */
+/* RNN, GRU and LSTM. The operations want the sequence first, so layout 1 is transposed around them.
+ */
 #include "frontend/onnx/importer.h"
 
 #include <string.h>
@@ -10,17 +11,24 @@ static const struct {
     int takes; /* 0 none, 1 alpha, 2 alpha and beta */
     double alpha, beta;
 } activations[] = {
-    {"Relu", 0, 0, 0},          {"Tanh", 0, 0, 0},        {"Sigmoid", 0, 0, 0},
-    {"Softsign", 0, 0, 0},      {"Softplus", 0, 0, 0},    {"LeakyRelu", 1, 0.01f, 0},
-    {"ThresholdedRelu", 1, 1, 0}, {"Elu", 1, 1, 0},       {"Affine", 2, 1, 0},
-    {"ScaledTanh", 2, 1, 1},    {"HardSigmoid", 2, 0.2f, 0.5},
+    {"Relu", 0, 0, 0},
+    {"Tanh", 0, 0, 0},
+    {"Sigmoid", 0, 0, 0},
+    {"Softsign", 0, 0, 0},
+    {"Softplus", 0, 0, 0},
+    {"LeakyRelu", 1, 0.01f, 0},
+    {"ThresholdedRelu", 1, 1, 0},
+    {"Elu", 1, 1, 0},
+    {"Affine", 2, 1, 0},
+    {"ScaledTanh", 2, 1, 1},
+    {"HardSigmoid", 2, 0.2f, 0.5},
 };
 
 enum { MAX_ACTIVATIONS = 6 };
 
 /* Names as ONNX writes them, with alpha and beta filled in for each. */
-static bool read_activations(node *n, int per_direction, const char *const *defaults, int directions,
-                             const char **names, double *alpha, double *beta) {
+static bool read_activations(node *n, int per_direction, const char *const *defaults,
+                             int directions, const char **names, double *alpha, double *beta) {
     const char *const *given;
     const float *alphas = NULL, *betas = NULL;
     int count = ox_attr_strings(n, "activations", &given), want = per_direction * directions;
@@ -83,13 +91,16 @@ bool ox_op_recurrent(node *n) {
         w->shape.dims[1] != gates * hidden || r->shape.dims[1] != gates * hidden ||
         r->shape.dims[2] != hidden || w->shape.dims[2] != x->shape.dims[2])
         return ox_fail(n, "its weights do not fit hidden_size, direction and input");
-    if (operands[3]->kind == VAL_TENSOR && (operands[3]->shape.rank != 2 ||
-                                            operands[3]->shape.dims[1] != 2 * gates * hidden))
+    if (operands[3]->kind == VAL_TENSOR &&
+        (operands[3]->shape.rank != 2 || operands[3]->shape.dims[1] != 2 * gates * hidden))
         return ox_fail(n, "its bias is not [directions, %d * hidden_size]", 2 * gates);
     const char *names[MAX_ACTIVATIONS];
     double alpha[MAX_ACTIVATIONS], beta[MAX_ACTIVATIONS];
     int per_direction = lstm ? 3 : gru ? 2 : 1;
-    if (!read_activations(n, per_direction, lstm ? defaults_lstm : gru ? defaults_gru : defaults_rnn,
+    if (!read_activations(n, per_direction,
+                          lstm  ? defaults_lstm
+                          : gru ? defaults_gru
+                                : defaults_rnn,
                           directions, names, alpha, beta))
         return false;
     if (layout) {
@@ -133,7 +144,8 @@ bool ox_op_recurrent(node *n) {
     if (lstm)
         attrs[n_attrs++] =
             (adze_named){"input_forget", adze_bool(n->ctx, ox_attr_i(n, "input_forget", 0) != 0)};
-    if (!ox_emit_many(n, n->row->arg, n_operands, operands, lstm ? 3 : 2, shapes, out, n_attrs, attrs))
+    if (!ox_emit_many(n, n->row->arg, n_operands, operands, lstm ? 3 : 2, shapes, out, n_attrs,
+                      attrs))
         return false;
     if (layout) { /* [T,D,N,H] -> [N,T,D,H] */
         out[0] = ox_transpose(n, out[0], (int64_t[]){2, 0, 1, 3});

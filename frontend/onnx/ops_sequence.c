@@ -5,7 +5,8 @@
 
 static val *new_list(node *n, val_kind kind, size_t count) {
     val *v = ADZE_NEW(n->ctx->arena, val);
-    *v = (val){.kind = kind, .n_items = count,
+    *v = (val){.kind = kind,
+               .n_items = count,
                .items = ADZE_NEW_ARRAY(n->ctx->arena, val *, count ? count : 1)};
     return v;
 }
@@ -104,7 +105,8 @@ bool ox_op_split_to_sequence(node *n) {
     bool keep = ox_attr_i(n, "keepdims", 1) != 0, each = !ox_has(n, 1);
     if (n->failed)
         return false;
-    int64_t extent = x->shape.dims[axis], *sizes = ADZE_NEW_ARRAY(n->ctx->arena, int64_t, MAX_PARTS);
+    int64_t extent = x->shape.dims[axis],
+            *sizes = ADZE_NEW_ARRAY(n->ctx->arena, int64_t, MAX_PARTS);
     int count = 0;
     if (each || n->in[1]->shape.rank == 0) { /* equal parts, the last one smaller */
         int64_t size = 1;
@@ -214,5 +216,6 @@ bool ox_op_optional_get_element(node *n) {
     val *v = ox_any(n, 0);
     if (v->kind == VAL_OPTIONAL)
         v = v->n_items ? v->items[0] : &n->imp->absent;
-    return v->kind == VAL_ABSENT ? ox_fail(n, "takes the element of an empty optional") : ox_out(n, 0, v);
+    return v->kind == VAL_ABSENT ? ox_fail(n, "takes the element of an empty optional")
+                                 : ox_out(n, 0, v);
 }

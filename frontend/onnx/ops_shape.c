@@ -1,5 +1,5 @@
-/* Operators that move elements without computing: reshapes, slices, joins; and those that make shapes
- * and constants. */
+/* Operators that move elements without computing: reshapes, slices, joins; and those that make
+ * shapes and constants. */
 #include "frontend/onnx/importer.h"
 
 #include <string.h>
@@ -270,8 +270,8 @@ bool ox_op_split(node *n) {
     int axis = (int)ox_axis(n, ox_attr_i(n, "axis", 0), x->shape.rank);
     if (n->failed)
         return false;
-    int64_t extent = x->shape.dims[axis], *sizes = ADZE_NEW_ARRAY(n->ctx->arena, int64_t,
-                                                                  (size_t)n->n_out);
+    int64_t extent = x->shape.dims[axis],
+            *sizes = ADZE_NEW_ARRAY(n->ctx->arena, int64_t, (size_t)n->n_out);
     int count = n->opset < 13 ? ox_attr_ints(n, "split", n->n_out, sizes)
                               : ox_const_ints(n, 1, "split", n->n_out, sizes);
     int64_t parts = ox_attr_i(n, "num_outputs", n->n_out);
@@ -349,7 +349,8 @@ bool ox_op_slice(node *n) {
         /* numpy's rule: negative counts from the end, then clamp */
         int64_t start = clamp(starts[i] < 0 && starts[i] >= -d ? starts[i] + d : starts[i],
                               step < 0 ? -1 : 0, step < 0 ? d - 1 : d);
-        int64_t end = clamp(ends[i] < 0 && ends[i] >= -d ? ends[i] + d : ends[i], step < 0 ? -1 : 0, d);
+        int64_t end =
+            clamp(ends[i] < 0 && ends[i] >= -d ? ends[i] + d : ends[i], step < 0 ? -1 : 0, d);
         if (ends[i] < -d)
             end = step < 0 ? -1 : 0;
         if (starts[i] < -d)
@@ -494,8 +495,9 @@ bool ox_op_shape(node *n) {
     for (int i = 0; i < count; i++) {
         int64_t d = x->shape.dims[start + i];
         parts[i] = d >= 0 ? ox_ints(n, 1, &d)
-                          : ox_unsqueeze(n, ox_emit(n, "extent", VALS(x), &scalar,
-                                                    ATTRS({"axis", adze_i64(n->ctx, start + i)})),
+                          : ox_unsqueeze(n,
+                                         ox_emit(n, "extent", VALS(x), &scalar,
+                                                 ATTRS({"axis", adze_i64(n->ctx, start + i)})),
                                          0);
     }
     val *y = ox_concat(n, 0, count, parts);
@@ -505,12 +507,14 @@ bool ox_op_shape(node *n) {
 bool ox_op_size(node *n) {
     val *x = ox_need(n, 0, "data");
     return x && ox_static(n, x) &&
-           ox_out(n, 0, ox_reshape(n, ox_ints(n, 1, (int64_t[]){adze_shape_count(&x->shape)}), 0, NULL));
+           ox_out(n, 0,
+                  ox_reshape(n, ox_ints(n, 1, (int64_t[]){adze_shape_count(&x->shape)}), 0, NULL));
 }
 
 bool ox_op_constant(node *n) {
-    static const char *const forms[] = {"value", "value_float", "value_floats", "value_int",
-                                        "value_ints", "value_string", "value_strings", "sparse_value"};
+    static const char *const forms[] = {"value",         "value_float", "value_floats",
+                                        "value_int",     "value_ints",  "value_string",
+                                        "value_strings", "sparse_value"};
     const onnx_AttributeProto *a = NULL;
     for (size_t i = 0; i < ADZE_COUNT(forms); i++) {
         const onnx_AttributeProto *b = ox_attr(n, forms[i]);
@@ -583,9 +587,10 @@ bool ox_op_range(node *n) {
     if (!(count <= 1e9))
         return ox_fail(n, "is impossibly long");
     adze_shape s = ox_shape(n, start->dtype, 1, (int64_t[]){(int64_t)count});
-    return ox_out(n, 0, ox_emit(n, "range", VALS(ox_reshape(n, n->in[0], 0, NULL),
-                                                 ox_reshape(n, n->in[2], 0, NULL)),
-                                &s, NO_ATTRS));
+    return ox_out(n, 0,
+                  ox_emit(n, "range",
+                          VALS(ox_reshape(n, n->in[0], 0, NULL), ox_reshape(n, n->in[2], 0, NULL)),
+                          &s, NO_ATTRS));
 }
 
 /* ---- blocks of space and depth ---- */
@@ -598,7 +603,8 @@ bool ox_op_depth_to_space(node *n) {
     if (!x || !ox_static(n, x))
         return false;
     const int64_t *d = x->shape.dims;
-    if (x->shape.rank != 4 || b < 1 || b > 1 << 15 || d[1] % (b * b) || (!crd && strcmp(mode, "DCR")))
+    if (x->shape.rank != 4 || b < 1 || b > 1 << 15 || d[1] % (b * b) ||
+        (!crd && strcmp(mode, "DCR")))
         return ox_fail(n, "needs four axes and channels that divide by blocksize²");
     int64_t c = d[1] / (b * b);
     val *y = crd ? ox_reshape(n, x, 6, (int64_t[]){d[0], c, b, b, d[2], d[3]})

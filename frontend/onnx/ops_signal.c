@@ -21,7 +21,8 @@ bool ox_op_dft(node *n) {
     if (n->failed)
         return false;
     int64_t parts = rank ? x->shape.dims[rank - 1] : 0;
-    if (rank < 2 || axis == rank - 1 || (parts != 1 && parts != 2) || (onesided && !inverse && parts != 1))
+    if (rank < 2 || axis == rank - 1 || (parts != 1 && parts != 2) ||
+        (onesided && !inverse && parts != 1))
         return ox_fail(n, "needs real or complex numbers in its last axis");
     /* a given length cuts or zero-fills the axis first */
     int64_t have = x->shape.dims[axis], want = length;
@@ -36,14 +37,17 @@ bool ox_op_dft(node *n) {
     }
     adze_shape s = x->shape;
     if (onesided)
-        s.dims[axis] = !inverse ? s.dims[axis] / 2 + 1 : length >= 0 ? length : 2 * (s.dims[axis] - 1);
+        s.dims[axis] = !inverse      ? s.dims[axis] / 2 + 1
+                       : length >= 0 ? length
+                                     : 2 * (s.dims[axis] - 1);
     s.dims[rank - 1] = onesided && inverse ? 1 : 2;
     if (s.dims[axis] < 1)
         return ox_fail(n, "an empty transform");
-    return ox_out(n, 0, ox_emit(n, "dft", VALS(x), &s,
-                                ATTRS({"axis", adze_i64(n->ctx, axis)},
-                                      {"inverse", adze_bool(n->ctx, inverse)},
-                                      {"onesided", adze_bool(n->ctx, onesided)})));
+    return ox_out(
+        n, 0,
+        ox_emit(n, "dft", VALS(x), &s,
+                ATTRS({"axis", adze_i64(n->ctx, axis)}, {"inverse", adze_bool(n->ctx, inverse)},
+                      {"onesided", adze_bool(n->ctx, onesided)})));
 }
 
 bool ox_op_stft(node *n) {
@@ -59,8 +63,8 @@ bool ox_op_stft(node *n) {
         x = ox_unsqueeze(n, x, 2);
     if (!x || x->shape.rank != 3)
         return ox_fail(n, "needs a signal of rank 2 or 3");
-    if (window->kind == VAL_TENSOR && (window->shape.rank != 1 ||
-                                       (length >= 0 && window->shape.dims[0] != length)))
+    if (window->kind == VAL_TENSOR &&
+        (window->shape.rank != 1 || (length >= 0 && window->shape.dims[0] != length)))
         return ox_fail(n, "its window does not have frame_length entries");
     if (window->kind == VAL_TENSOR)
         length = window->shape.dims[0];
@@ -73,9 +77,10 @@ bool ox_op_stft(node *n) {
     s.dims[1] = (x->shape.dims[1] - length) / step + 1;
     s.dims[2] = onesided ? length / 2 + 1 : length;
     s.dims[3] = 2;
-    return ox_out(n, 0, ox_emit(n, "stft", VALS(x, window), &s,
-                                ATTRS({"frame_step", adze_i64(n->ctx, step)},
-                                      {"onesided", adze_bool(n->ctx, onesided)})));
+    return ox_out(n, 0,
+                  ox_emit(n, "stft", VALS(x, window), &s,
+                          ATTRS({"frame_step", adze_i64(n->ctx, step)},
+                                {"onesided", adze_bool(n->ctx, onesided)})));
 }
 
 /* a0 - a1 cos(2 pi i / N) + a2 cos(4 pi i / N), N the size or, when symmetric, one less. */
@@ -108,8 +113,8 @@ bool ox_op_window(node *n) {
 
 /* Triangles between mel-spaced bins, as the operator's reference computes them. */
 bool ox_op_mel_weights(node *n) {
-    static const char *const names[] = {"num_mel_bins", "dft_length", "sample_rate", "lower_edge_hertz",
-                                        "upper_edge_hertz"};
+    static const char *const names[] = {"num_mel_bins", "dft_length", "sample_rate",
+                                        "lower_edge_hertz", "upper_edge_hertz"};
     double v[5];
     for (int i = 0; i < 5; i++) {
         const adze_tensor *t = ox_const(n, i, names[i]);

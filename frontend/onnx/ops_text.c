@@ -1,16 +1,18 @@
 /* TfIdfVectorizer over integers: how often each n-gram of a pool occurs, with gaps of up to a bound
- * between its members. Windows are gathered and compared with the pool; sums of matches are counts. */
+ * between its members. Windows are gathered and compared with the pool; sums of matches are counts.
+ */
 #include "frontend/onnx/importer.h"
 
 #include <string.h>
 
 /* Occurrences of `count` grams of n members in x [B,C]: f32 [B,count]; NULL after an error. */
-static val *count_grams(node *n, val *x, const int64_t *pool, int64_t count, int members, int64_t skips) {
+static val *count_grams(node *n, val *x, const int64_t *pool, int64_t count, int members,
+                        int64_t skips) {
     int64_t batch = x->shape.dims[0], length = x->shape.dims[1];
     adze_shape s = ox_shape(n, ADZE_f32, 2, (int64_t[]){batch, count});
     val *total = ox_full(n, &s, ox_scalar(n, ADZE_f32, 0));
-    val *grams = ox_reshape(n, ox_cast(n, ox_ints(n, (int)(count * members), pool), x->shape.dtype), 4,
-                            (int64_t[]){1, 1, count, members});
+    val *grams = ox_reshape(n, ox_cast(n, ox_ints(n, (int)(count * members), pool), x->shape.dtype),
+                            4, (int64_t[]){1, 1, count, members});
     if (members == 1)
         skips = 0;
     for (int64_t gap = 1; gap <= skips + 1; gap++) {
@@ -48,7 +50,8 @@ bool ox_op_tfidf(node *n) {
     if (ox_attr(n, "pool_strings") || x->shape.dtype == ADZE_string)
         return ox_fail(n, "strings are not supported");
     if (n_starts < 1 || n_columns < 1 || n_pool < 0 || (n_weights >= 0 && n_weights != n_columns) ||
-        low < 1 || high < low || high > n_starts || skips < 0 || skips > 64 || (!tf && !idf && !both))
+        low < 1 || high < low || high > n_starts || skips < 0 || skips > 64 ||
+        (!tf && !idf && !both))
         return ox_fail(n, "its attributes do not fit together");
     if (!ox_static(n, x) || x->shape.rank < 1 || x->shape.rank > 2)
         return ox_fail(n, "needs an input of rank 1 or 2");

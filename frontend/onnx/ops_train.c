@@ -51,13 +51,15 @@ static val *adam(node *n, val *rate, val *count, val *x, val *g, val **v, val **
     val *b = ox_binary(n, "sub", one, ox_binary(n, "pow", ox_number(n, x, beta), t));
     val *warm = ox_binary(n, "div", ox_binary(n, "mul", rate, ox_unary(n, "sqrt", b)), a);
     val *started = ox_binary(n, "greater", count, ox_number(n, count, 0));
-    val *step = ox_binary(n, "mul", ox_where(n, started, warm, rate), ox_binary(n, "div", *v, root));
+    val *step =
+        ox_binary(n, "mul", ox_where(n, started, warm, rate), ox_binary(n, "div", *v, root));
     double post = ox_attr_f(n, "norm_coefficient_post", 0);
     val *y = ox_binary(n, "sub", x, step);
     return post == 0 ? y : times(n, y, 1 - post);
 }
 
-/* Operands: rate, count, then k tensors each of X, G and one or two states; outputs X and the states. */
+/* Operands: rate, count, then k tensors each of X, G and one or two states; outputs X and the
+ * states. */
 bool ox_op_optimizer(node *n) {
     bool is_adam = !strcmp(n->row->arg, "adam");
     int states = is_adam ? 2 : 1, k = (n->n_in - 2) / (2 + states);
@@ -66,7 +68,8 @@ bool ox_op_optimizer(node *n) {
         return ox_fail(n, "needs a rate, a count and the same number of each kind of tensor");
     for (int i = 0; i < k; i++) {
         val *x = ox_need(n, 2 + i, "X"), *g = ox_need(n, 2 + k + i, "G");
-        val *s = ox_need(n, 2 + 2 * k + i, "state"), *s2 = is_adam ? ox_need(n, 2 + 3 * k + i, "H") : s;
+        val *s = ox_need(n, 2 + 2 * k + i, "state"),
+            *s2 = is_adam ? ox_need(n, 2 + 3 * k + i, "H") : s;
         if (!x || !g || !s || !s2)
             return false;
         val *y = is_adam                           ? adam(n, rate, count, x, g, &s, &s2)

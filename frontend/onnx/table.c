@@ -3,7 +3,6 @@
 
 #include <string.h>
 
-
 #define OP(domain, op, low, high, function, arg, attrs) bool ox_op_##function(node *n);
 #include "frontend/onnx/ops.def"
 #undef OP

@@ -5,19 +5,32 @@
 #include <string.h>
 
 /* How the elements of a type are held when they are not raw bytes. */
-typedef enum typed_field { IN_FLOAT, IN_DOUBLE, IN_INT32, IN_INT64, IN_UINT64, IN_STRING } typed_field;
+typedef enum typed_field {
+    IN_FLOAT,
+    IN_DOUBLE,
+    IN_INT32,
+    IN_INT64,
+    IN_UINT64,
+    IN_STRING
+} typed_field;
 
 static typed_field field_of(adze_dtype dtype) {
     switch (dtype) {
     case ADZE_f32:
-    case ADZE_c64: return IN_FLOAT;
+    case ADZE_c64:
+        return IN_FLOAT;
     case ADZE_f64:
-    case ADZE_c128: return IN_DOUBLE;
-    case ADZE_i64: return IN_INT64;
+    case ADZE_c128:
+        return IN_DOUBLE;
+    case ADZE_i64:
+        return IN_INT64;
     case ADZE_u32:
-    case ADZE_u64: return IN_UINT64;
-    case ADZE_string: return IN_STRING;
-    default: return IN_INT32;
+    case ADZE_u64:
+        return IN_UINT64;
+    case ADZE_string:
+        return IN_STRING;
+    default:
+        return IN_INT32;
     }
 }
 
@@ -37,7 +50,8 @@ bool adze_onnx_tensor_shape(adze_context *ctx, const onnx_TensorProto *t, adze_t
     if (t->segment.length)
         return bad(ctx, t, "is in segments, or is a sequence or optional: that is not supported");
     if (t->dims.count > ADZE_MAX_RANK)
-        return adze_error(&ctx->diags, NULL, "tensor '%s' has %zu dimensions; at most %d are supported",
+        return adze_error(&ctx->diags, NULL,
+                          "tensor '%s' has %zu dimensions; at most %d are supported",
                           tensor_name(ctx, t), t->dims.count, ADZE_MAX_RANK);
     const int64_t *dims = adze_onnx_ints(ctx->arena, &t->dims);
     size_t count = 1;
@@ -142,7 +156,8 @@ bool adze_onnx_tensor_span(adze_context *ctx, const char *model_path, const onnx
         *out = (onnx_span){model_path, 0, (const uint8_t *)s->runs[0].data, s->runs[0].length};
     }
     if (out->length != packed)
-        return adze_error(&ctx->diags, NULL, "tensor '%s' holds %zu bytes of data; its shape needs %zu",
+        return adze_error(&ctx->diags, NULL,
+                          "tensor '%s' holds %zu bytes of data; its shape needs %zu",
                           tensor_name(ctx, t), out->length, packed);
     return true;
 }
@@ -166,7 +181,8 @@ static bool from_int32(adze_context *ctx, const onnx_TensorProto *t, adze_tensor
     for (size_t i = 0; i < needs; i++)
         memcpy(bytes + i * size, &values[i], size); /* little-endian host */
     adze_tensor shape = *out;
-    return adze_tensor_unpack(ctx->arena, shape.dtype, shape.rank, shape.dims, bytes, packed, out) ||
+    return adze_tensor_unpack(ctx->arena, shape.dtype, shape.rank, shape.dims, bytes, packed,
+                              out) ||
            bad(ctx, t, "cannot be unpacked");
 }
 
@@ -211,20 +227,21 @@ static bool from_typed(adze_context *ctx, const onnx_TensorProto *t, adze_tensor
 bool adze_onnx_tensor(adze_context *ctx, const char *model_path, const onnx_TensorProto *t,
                       adze_tensor *out) {
     onnx_span span;
-    if (!adze_onnx_tensor_shape(ctx, t, out) || !adze_onnx_tensor_span(ctx, model_path, t, out, &span))
+    if (!adze_onnx_tensor_shape(ctx, t, out) ||
+        !adze_onnx_tensor_span(ctx, model_path, t, out, &span))
         return false;
     if (!span.bytes)
         return from_typed(ctx, t, out);
     adze_tensor shape = *out;
-    return adze_tensor_unpack(ctx->arena, shape.dtype, shape.rank, shape.dims, span.bytes, span.length,
-                              out) ||
+    return adze_tensor_unpack(ctx->arena, shape.dtype, shape.rank, shape.dims, span.bytes,
+                              span.length, out) ||
            bad(ctx, t, "cannot be unpacked");
 }
 
 /* ---- sparse ---- */
 
-bool adze_onnx_sparse_tensor(adze_context *ctx, const char *model_path, const onnx_SparseTensorProto *s,
-                             adze_tensor *out) {
+bool adze_onnx_sparse_tensor(adze_context *ctx, const char *model_path,
+                             const onnx_SparseTensorProto *s, adze_tensor *out) {
     adze_tensor values, indices;
     if (!s->values || !s->indices)
         return adze_error(&ctx->diags, NULL, "a sparse tensor lacks its values or its indices");
@@ -239,7 +256,8 @@ bool adze_onnx_sparse_tensor(adze_context *ctx, const char *model_path, const on
     if (values.rank != 1 || values.dtype == ADZE_string || indices.dtype != ADZE_i64 ||
         indices.rank < 1 || indices.rank > 2 || indices.dims[0] != values.dims[0] ||
         (!linear && indices.dims[1] != shape.rank))
-        return bad(ctx, s->values, "is a sparse tensor whose values and indices do not fit together");
+        return bad(ctx, s->values,
+                   "is a sparse tensor whose values and indices do not fit together");
     /* A few bytes of file must not ask for terabytes. */
     if (adze_tensor_count(&shape) > (size_t)1 << 28 ||
         !adze_tensor_new(ctx->arena, shape.dtype, shape.rank, shape.dims, out))
@@ -255,7 +273,8 @@ bool adze_onnx_sparse_tensor(adze_context *ctx, const char *model_path, const on
         }
         if (at >= count)
             return bad(ctx, s->values, "has a sparse index out of range");
-        memcpy((char *)adze_tensor_data(out) + at * size, (const char *)values.data + i * size, size);
+        memcpy((char *)adze_tensor_data(out) + at * size, (const char *)values.data + i * size,
+               size);
     }
     return true;
 }

@@ -1,12 +1,16 @@
-/* Values: constants that become operations on first use, and the two faces of quantized integers. */
+/* Values: constants that become operations on first use, and the two faces of quantized integers.
+ */
 #include "frontend/onnx/importer.h"
 
 #include <string.h>
 
-bool ox_is_absent(const val *v) { return v && v->kind == VAL_ABSENT; }
+bool ox_is_absent(const val *v) {
+    return v && v->kind == VAL_ABSENT;
+}
 
 static adze_shape tensor_shape(adze_context *ctx, const adze_tensor *t) {
-    adze_shape s = {.element = adze_element_type(ctx, t->dtype), .dtype = t->dtype, .rank = t->rank};
+    adze_shape s = {
+        .element = adze_element_type(ctx, t->dtype), .dtype = t->dtype, .rank = t->rank};
     memcpy(s.dims, t->dims, sizeof s.dims);
     return s;
 }
@@ -15,7 +19,8 @@ val *ox_tensor_val(importer *imp, const adze_tensor *t) {
     val *v = ADZE_NEW(imp->ctx->arena, val);
     adze_tensor *copy = ADZE_NEW(imp->ctx->arena, adze_tensor);
     *copy = *t;
-    *v = (val){.kind = VAL_TENSOR, .is_const = true, .known = copy, .shape = tensor_shape(imp->ctx, t)};
+    *v = (val){
+        .kind = VAL_TENSOR, .is_const = true, .known = copy, .shape = tensor_shape(imp->ctx, t)};
     return v;
 }
 
@@ -25,7 +30,8 @@ bool ox_new_tensor(node *n, adze_dtype dtype, int rank, const int64_t *dims, adz
     size_t bytes = adze_dtype_get(dtype)->host_bytes;
     for (int i = 0; i < rank; i++) {
         like.dims[i] = dims[i];
-        if (dims[i] < 0 || !adze_mul_size(bytes, dims[i] ? (size_t)dims[i] : 1, &bytes) || bytes > MOST)
+        if (dims[i] < 0 || !adze_mul_size(bytes, dims[i] ? (size_t)dims[i] : 1, &bytes) ||
+            bytes > MOST)
             return ox_fail(n, "its result is impossibly large");
     }
     return adze_tensor_new(n->ctx->arena, dtype, rank, like.dims, out) ||
@@ -91,7 +97,8 @@ MlirValue ox_value(importer *imp, val *v) {
     adze_builder b = adze_at_end(imp->ctx, imp->block);
     b.name = v->name;
     MlirValue q = ox_value(imp, v->quantized);
-    v->mlir = adze_build1(&b, "adze.bitcast", 1, &q, adze_tensor_type(imp->ctx, &v->shape), 0, NULL);
+    v->mlir =
+        adze_build1(&b, "adze.bitcast", 1, &q, adze_tensor_type(imp->ctx, &v->shape), 0, NULL);
     v->block = imp->block;
     return v->mlir;
 }
@@ -118,7 +125,8 @@ bool ox_quant_element(node *n, val *scale, val *zero, adze_dtype storage, int ax
     if (!s || s->dtype != ADZE_f32 || (!ox_is_absent(zero) && !z))
         return false;
     size_t count = adze_tensor_count(s);
-    if (!count || (axis < 0 && count != 1) || (z && adze_tensor_count(z) != count) || count > 1 << 20)
+    if (!count || (axis < 0 && count != 1) || (z && adze_tensor_count(z) != count) ||
+        count > 1 << 20)
         return false;
     double *scales = ADZE_NEW_ARRAY(n->ctx->arena, double, count);
     int64_t *zeros = ADZE_NEW_ARRAY(n->ctx->arena, int64_t, count);
@@ -139,8 +147,12 @@ val *ox_as_quantized(node *n, val *x, MlirType element) {
     shape.element = element;
     if (x->is_const) {
         val *q = ADZE_NEW(n->ctx->arena, val);
-        *q = (val){.kind = VAL_TENSOR, .name = x->name, .shape = shape, .is_const = true,
-                   .known = x->known, .proto = x->proto};
+        *q = (val){.kind = VAL_TENSOR,
+                   .name = x->name,
+                   .shape = shape,
+                   .is_const = true,
+                   .known = x->known,
+                   .proto = x->proto};
         return x->quantized = q;
     }
     val *q = ox_emit(n, "bitcast", VALS(x), &shape, NO_ATTRS);
@@ -156,7 +168,12 @@ val *ox_plain(node *n, val *quantized) {
     val *v = ADZE_NEW(n->ctx->arena, val);
     adze_shape shape = quantized->shape;
     shape.element = adze_element_type(n->ctx, shape.dtype);
-    *v = (val){.kind = VAL_TENSOR, .name = n->result_name, .shape = shape, .quantized = quantized,
-               .is_const = quantized->is_const, .known = quantized->known, .proto = quantized->proto};
+    *v = (val){.kind = VAL_TENSOR,
+               .name = n->result_name,
+               .shape = shape,
+               .quantized = quantized,
+               .is_const = quantized->is_const,
+               .known = quantized->known,
+               .proto = quantized->proto};
     return v;
 }

@@ -8,7 +8,17 @@
 enum { VARINT = 0, FIXED64 = 1, LENGTH = 2, FIXED32 = 5 };
 enum { MAX_MESSAGES = 1 << 24 };
 
-typedef enum field_kind { INT, F32, BYTES, MSG, REP_BYTES, REP_INT, REP_F32, REP_F64, REP_MSG } field_kind;
+typedef enum field_kind {
+    INT,
+    F32,
+    BYTES,
+    MSG,
+    REP_BYTES,
+    REP_INT,
+    REP_F32,
+    REP_F64,
+    REP_MSG
+} field_kind;
 
 enum {
     MESSAGE_NONE,
@@ -131,12 +141,18 @@ static void *open_object(reader *r, const field *f, void *dest) {
 
 static bool expected_wire(field_kind kind, unsigned wire) {
     switch (kind) {
-    case INT: return wire == VARINT;
-    case F32: return wire == FIXED32;
-    case REP_INT: return wire == VARINT || wire == LENGTH;
-    case REP_F32: return wire == FIXED32 || wire == LENGTH;
-    case REP_F64: return wire == FIXED64 || wire == LENGTH;
-    default: return wire == LENGTH;
+    case INT:
+        return wire == VARINT;
+    case F32:
+        return wire == FIXED32;
+    case REP_INT:
+        return wire == VARINT || wire == LENGTH;
+    case REP_F32:
+        return wire == FIXED32 || wire == LENGTH;
+    case REP_F64:
+        return wire == FIXED64 || wire == LENGTH;
+    default:
+        return wire == LENGTH;
     }
 }
 
@@ -209,8 +225,12 @@ static bool read_field(reader *r) {
         size = (size_t)(r->at - payload);
         r->at = payload;
         break;
-    case FIXED64: size = 8; break;
-    case FIXED32: size = 4; break;
+    case FIXED64:
+        size = 8;
+        break;
+    case FIXED32:
+        size = 4;
+        break;
     case LENGTH:
         if (!varint(&r->at, top.end, &value))
             return fail(r, payload, "a broken length");
@@ -218,7 +238,8 @@ static bool read_field(reader *r) {
             return fail(r, payload, "a field longer than what holds it (a truncated file?),");
         size = (size_t)value;
         break;
-    default: return fail(r, start, "an unknown wire type");
+    default:
+        return fail(r, start, "an unknown wire type");
     }
     left = (size_t)(top.end - r->at);
     if (size > left)

@@ -68,8 +68,8 @@ typedef struct onnx_strings {
 
 enum { ADZE_ONNX_MAX_DEPTH = 64 };
 
-/* Read `length` bytes as one message. Structs go to `arena`, slices point into `bytes`. False after a
- * diagnostic with the byte offset and the message's name. */
+/* Read `length` bytes as one message. Structs go to `arena`, slices point into `bytes`. False after
+ * a diagnostic with the byte offset and the message's name. */
 bool adze_onnx_parse_model(adze_arena *arena, adze_diagnostics *diags, const void *bytes,
                            size_t length, onnx_ModelProto *out);
 bool adze_onnx_parse_tensor(adze_arena *arena, adze_diagnostics *diags, const void *bytes,

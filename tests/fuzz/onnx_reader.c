@@ -1,6 +1,7 @@
 /* libFuzzer target: the ONNX reader and the tensor decoder on arbitrary bytes.
  *
- *   clang -g -O1 -fsanitize=fuzzer,address,undefined -I. ... tests/fuzz/onnx_reader.c frontend/onnx/{wire,tensor}.c
+ *   clang -g -O1 -fsanitize=fuzzer,address,undefined -I. ... tests/fuzz/onnx_reader.c
+ * frontend/onnx/{wire,tensor}.c
  *   ./onnx_reader -max_len=65536 CORPUS        (seeds: small .onnx and .pb files)
  *
  * External data is left out: it would name files outside the input. */

@@ -151,7 +151,8 @@ static void refuses_every_truncation(void **state) {
 
 static void refuses_a_million_levels(void **state) {
     fixture *f = *state;
-    /* TypeProto.sequence_type.elem_type.sequence_type ..., written from the inside out, backwards */
+    /* TypeProto.sequence_type.elem_type.sequence_type ..., written from the inside out, backwards
+     */
     enum { LEVELS = 1000000, ROOM = LEVELS * 6 };
     uint8_t *bytes = malloc(ROOM), *at = bytes + ROOM;
     static const uint8_t outer[] = {2, 11, 7}; /* ValueInfo.type, Graph.input, Model.graph */
@@ -244,16 +245,16 @@ static void decodes_typed_fields(void **state) {
         int n_numbers, n_elements;
         double elements[4];
     } cases[] = {
-        {3, 5, {-1, 127}, 2, 2, {-1, 127}},                          /* int8 */
-        {9, 5, {1, 0}, 2, 2, {1, 0}},                                /* bool */
-        {10, 5, {0x3C00, 0xC000}, 2, 2, {1, -2}},                    /* float16 */
-        {16, 5, {0x3F80, 0xC000}, 2, 2, {1, -2}},                    /* bfloat16 */
-        {17, 5, {0x38, 0xB8}, 2, 2, {1, -1}},                        /* float8e4m3fn */
-        {22, 5, {0x1F, 0x08}, 2, 3, {-1, 1, -8}},                    /* int4, two a byte, low first */
-        {21, 5, {0x1F, 0x08}, 2, 3, {15, 1, 8}},                     /* uint4 */
-        {7, 7, {-5, INT64_MAX}, 2, 2, {-5, 9223372036854775807.0}},  /* int64 */
-        {12, 11, {4294967295, 7}, 2, 2, {4294967295, 7}},            /* uint32 */
-        {6, 5, {-70000}, 1, 1, {-70000}},                            /* int32 */
+        {3, 5, {-1, 127}, 2, 2, {-1, 127}},       /* int8 */
+        {9, 5, {1, 0}, 2, 2, {1, 0}},             /* bool */
+        {10, 5, {0x3C00, 0xC000}, 2, 2, {1, -2}}, /* float16 */
+        {16, 5, {0x3F80, 0xC000}, 2, 2, {1, -2}}, /* bfloat16 */
+        {17, 5, {0x38, 0xB8}, 2, 2, {1, -1}},     /* float8e4m3fn */
+        {22, 5, {0x1F, 0x08}, 2, 3, {-1, 1, -8}}, /* int4, two a byte, low first */
+        {21, 5, {0x1F, 0x08}, 2, 3, {15, 1, 8}},  /* uint4 */
+        {7, 7, {-5, INT64_MAX}, 2, 2, {-5, 9223372036854775807.0}}, /* int64 */
+        {12, 11, {4294967295, 7}, 2, 2, {4294967295, 7}},           /* uint32 */
+        {6, 5, {-70000}, 1, 1, {-70000}},                           /* int32 */
     };
     for (size_t i = 0; i < ADZE_COUNT(cases); i++) {
         adze_text t = {0};
@@ -370,11 +371,23 @@ static void refuses_broken_graphs(void **state) {
     static const struct {
         const char *what, *nodes[3], *dim, *node, *error;
     } cases[] = {
-        {"a cycle", {"a Add x,c b", "b Relu b c", "c Relu c y"}, NULL, "a", "made only later, by node 'b'"},
+        {"a cycle",
+         {"a Add x,c b", "b Relu b c", "c Relu c y"},
+         NULL,
+         "a",
+         "made only later, by node 'b'"},
         {"a node that feeds itself", {"a Add x,y y"}, NULL, "a", "cycle"},
         {"a missing tensor", {"a Add x,w y"}, NULL, "a", "'w' is missing"},
-        {"an unknown operator", {"a Frobnicate x y"}, NULL, "a", "Frobnicate (opset 17) is not supported"},
-        {"two makers of one value", {"a Relu x y", "b Relu x y"}, NULL, "b", "something else makes too"},
+        {"an unknown operator",
+         {"a Frobnicate x y"},
+         NULL,
+         "a",
+         "Frobnicate (opset 17) is not supported"},
+        {"two makers of one value",
+         {"a Relu x y", "b Relu x y"},
+         NULL,
+         "b",
+         "something else makes too"},
         {"an output that nothing makes", {"a Relu x z"}, NULL, "", "'y' is made by no node"},
         {"an extent without a number", {"a Relu x y"}, "N", "", "the extent of axis 0 is 'N'"},
     };
@@ -389,8 +402,8 @@ static void refuses_broken_graphs(void **state) {
             fail_msg("%s was imported", cases[i].what);
         const adze_diagnostic *d = &ctx->diags.items[ctx->diags.count - 1];
         if (strcmp(d->node, cases[i].node) || !strstr(d->cause, cases[i].error))
-            fail_msg("%s: the error says '%s' \"%s\", not '%s' \"%s\"", cases[i].what, d->node, d->cause,
-                     cases[i].node, cases[i].error);
+            fail_msg("%s: the error says '%s' \"%s\", not '%s' \"%s\"", cases[i].what, d->node,
+                     d->cause, cases[i].node, cases[i].error);
         adze_context_free(ctx);
         unlink(path);
     }
