@@ -108,7 +108,8 @@ bool adze_read_gather(adze_gen *g, MlirOperation op, int which, const MlirValue 
         return false;
     MlirValue at[ADZE_MAX_RANK];
     for (int d = 0; d < xs.rank; d++)
-        at[d] = d < axis ? index[d] : index[d - 1 + is.rank];
+        if (d != axis)
+            at[d] = d < axis ? index[d] : index[d - 1 + is.rank];
     at[axis] = adze_index_wrap(g, adze_index_from(g, chosen), adze_extent(g, x, axis));
     return adze_read_raw(g, x, at, out);
 }
