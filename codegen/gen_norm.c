@@ -11,9 +11,21 @@ typedef struct line {
     adze_shape xs;
     adze_dtype work;
     int axis;
+    bool keep;   /* the first pass leaves x in y, because reading x again would compute it again */
+    bool stored; /* and has done so */
     bool skip[ADZE_MAX_RANK];
     MlirValue at[ADZE_MAX_RANK];
 } line;
+
+static bool memref_holds(adze_gen *g, MlirValue memref, adze_dtype dtype) {
+    adze_shape shape;
+    return memref.ptr && adze_value_shape(g->ctx, memref, &shape) && shape.dtype == dtype;
+}
+
+/* Whether x is computed inside this kernel and y can hold it for later passes. */
+static bool worth_keeping(adze_gen *g, MlirValue x, MlirValue y, adze_dtype work) {
+    return !adze_is_op(adze_defining(x), "bufferization.to_tensor") && memref_holds(g, y, work);
+}
 
 static bool line_of(adze_gen *g, MlirOperation op, line *l) {
     *l = (line){.y = adze_gen_destination(g, mlirOperationGetResult(op, 0))};
@@ -22,11 +34,16 @@ static bool line_of(adze_gen *g, MlirOperation op, line *l) {
     l->work = gn_compute(l->xs.dtype);
     l->skip[l->axis] = true;
     l->length = adze_extent(g, l->x, l->axis);
+    l->keep = worth_keeping(g, l->x, l->y, l->work);
     return true;
 }
 
 static bool read_line(adze_gen *g, line *l, MlirValue k, adze_scalar *out) {
     l->at[l->axis] = k;
+    if (l->stored) {
+        *out = gn_load(g, l->y, l->at, l->work);
+        return true;
+    }
     return gn_read(g, l->x, l->at, l->work, out);
 }
 
@@ -35,9 +52,11 @@ static void store_line(adze_gen *g, line *l, MlirValue k, adze_scalar x) {
     gn_store(g, x, l->y, l->at);
 }
 
-static bool memref_holds(adze_gen *g, MlirValue memref, adze_dtype dtype) {
-    adze_shape shape;
-    return adze_value_shape(g->ctx, memref, &shape) && shape.dtype == dtype;
+/* At the end of a first pass over x, whose element k was x: keeps it, if that is wanted. */
+static void keep_line(adze_gen *g, line *l, MlirValue k, adze_scalar x) {
+    if (l->keep)
+        store_line(g, l, k, x);
+    l->stored = l->keep;
 }
 
 /* max, then y = exp(x - max) and its sum, then y / sum */
@@ -49,7 +68,7 @@ bool adze_gen_softmax(adze_gen *g, MlirOperation op) {
         return true;
     bool log_form = adze_get_bool(op, "log");
     /* exponentials wait in y where nothing is lost by it */
-    bool keep = !log_form && memref_holds(g, l.y, l.work);
+    bool wait = !log_form && memref_holds(g, l.y, l.work);
     MlirValue zero = adze_index(g, 0);
     adze_nest nest = gn_nest(g, l.x, l.xs.rank, l.skip, l.at);
 
@@ -57,6 +76,7 @@ bool adze_gen_softmax(adze_gen *g, MlirOperation op) {
     gn_loop loop = gn_loop_begin(g, "k", zero, l.length, 1, &max, (const char *[]){"max"});
     if (!read_line(g, &l, loop.iv, &x))
         return false;
+    keep_line(g, &l, loop.iv, x);
     x = gn_binary(g, "max", loop.carried[0], x);
     gn_loop_end(g, &loop, &x, &max);
 
@@ -67,7 +87,7 @@ bool adze_gen_softmax(adze_gen *g, MlirOperation op) {
     x = gn_sub(g, x, max);
     g->b.name = "e";
     e = gn_unary(g, "exp", x);
-    if (keep)
+    if (wait)
         store_line(g, &l, loop.iv, e);
     e = gn_add(g, loop.carried[0], e);
     gn_loop_end(g, &loop, &e, &sum);
@@ -78,7 +98,7 @@ bool adze_gen_softmax(adze_gen *g, MlirOperation op) {
         log_sum = gn_unary(g, "log", sum);
     }
     loop = gn_loop_begin(g, "k", zero, l.length, 0, NULL, NULL);
-    if (keep) {
+    if (wait) {
         l.at[l.axis] = loop.iv;
         e = gn_load(g, l.y, l.at, l.work);
     } else {
@@ -213,6 +233,7 @@ bool adze_gen_lp_norm(adze_gen *g, MlirOperation op) {
         gn_loop_begin(g, "k", adze_index(g, 0), l.length, 1, &sum, (const char *[]){"sum"});
     if (!read_line(g, &l, loop.iv, &x))
         return false;
+    keep_line(g, &l, loop.iv, x);
     x = gn_add(g, loop.carried[0], power(g, x, p));
     gn_loop_end(g, &loop, &x, &sum);
     g->b.name = "norm";
@@ -269,9 +290,19 @@ typedef struct norm {
     adze_shape xs;
     adze_dtype work;
     bool reduced[ADZE_MAX_RANK], kept[ADZE_MAX_RANK];
+    bool keep, stored; /* as in `line` */
+    MlirValue y;
     MlirValue at[ADZE_MAX_RANK];
     adze_scalar count;
 } norm;
+
+static bool norm_read(adze_gen *g, norm *n, adze_scalar *x) {
+    if (n->stored) {
+        *x = gn_load(g, n->y, n->at, n->work);
+        return true;
+    }
+    return gn_read(g, n->x, n->at, n->work, x);
+}
 
 /* The sum over the reduced axes of x, or of (x - mean)^2 when there is a mean to subtract. */
 static bool norm_sum(adze_gen *g, norm *n, bool squares, const adze_scalar *mean, const char *name,
@@ -286,8 +317,12 @@ static bool norm_sum(adze_gen *g, norm *n, bool squares, const adze_scalar *mean
             n->at[d] = loops[depth].iv;
             sum = loops[depth++].carried[0];
         }
-    if (!gn_read(g, n->x, n->at, n->work, &x))
+    if (!norm_read(g, n, &x))
         return false;
+    if (n->keep && !n->stored) {
+        gn_store(g, x, n->y, n->at);
+        n->stored = true;
+    }
     if (mean)
         x = gn_sub(g, x, *mean);
     sum = gn_add(g, sum, squares ? gn_unary(g, "square", x) : x);
@@ -298,10 +333,10 @@ static bool norm_sum(adze_gen *g, norm *n, bool squares, const adze_scalar *mean
 }
 
 static bool norm_elements(adze_gen *g, MlirOperation op, norm *n, const adze_scalar *mean,
-                          adze_scalar inv_std, MlirValue y) {
+                          adze_scalar inv_std) {
     adze_nest nest = gn_nest(g, n->x, n->xs.rank, n->kept, n->at);
     adze_scalar x, part;
-    if (!gn_read(g, n->x, n->at, n->work, &x))
+    if (!norm_read(g, n, &x))
         return false;
     if (mean)
         x = gn_sub(g, x, *mean);
@@ -314,7 +349,7 @@ static bool norm_elements(adze_gen *g, MlirOperation op, norm *n, const adze_sca
             return false;
         x = i == 1 ? gn_mul(g, x, part) : gn_add(g, x, part);
     }
-    gn_store(g, x, y, n->at);
+    gn_store(g, x, n->y, n->at);
     adze_nest_end(g, &nest);
     return true;
 }
@@ -347,6 +382,8 @@ bool adze_gen_norm(adze_gen *g, MlirOperation op) {
     for (int i = 0; i < 3; i++)
         to[i] = adze_gen_destination(g, mlirOperationGetResult(op, i));
     bool center = adze_get_bool(op, "center");
+    n.y = to[0];
+    n.keep = worth_keeping(g, n.x, n.y, n.work);
 
     adze_nest nest = gn_nest(g, n.x, n.xs.rank, n.reduced, n.at);
     adze_scalar mean = gn_num(g, n.work, 0), squares;
@@ -372,7 +409,7 @@ bool adze_gen_norm(adze_gen *g, MlirOperation op) {
             at[d] = n.reduced[d] ? adze_index(g, 0) : n.at[d];
         gn_store(g, i == 1 ? mean : inv_std, to[i], at);
     }
-    if (to[0].ptr && !norm_elements(g, op, &n, center ? &mean : NULL, inv_std, to[0]))
+    if (to[0].ptr && !norm_elements(g, op, &n, center ? &mean : NULL, inv_std))
         return false;
     adze_nest_end(g, &nest);
     return true;

@@ -21,7 +21,8 @@
 #include <unistd.h>
 
 /* in, out: types separated by spaces. TYPE=low:high draws from that range, TYPE=a,b,c repeats these
- * values, `none` is an absent operand or result, TYPE! a result that the kernel does not store.
+ * values, `none` is an absent operand or result, TYPE! a result that the kernel does not store, @TYPE an
+ * operand that the kernel itself computes (by adze.trilu), as fusion makes them.
  * tolerance: of floats, relative to the output's range; 0: 2e-5. */
 typedef struct gen_case {
     const char *op, *attrs, *in, *out;
@@ -38,7 +39,7 @@ enum { MAX_VALUES = 16, ROUNDS = 3, GUARD = 64, N_CASES = (int)ADZE_COUNT(cases)
 
 typedef struct value {
     const char *type, *values; /* values: "low:high", "a,b,c" or NULL */
-    bool absent, unused;
+    bool absent, unused, computed;
 } value;
 
 /* ---- one case: text, level 3, C ---- */
@@ -70,7 +71,9 @@ static int parse_values(adze_arena *arena, const char *text, value *out) {
         char *type = adze_arena_strndup(arena, text, length);
         value *v = &out[n++];
         text += length;
-        *v = (value){.type = type, .absent = !strcmp(type, "none")};
+        bool computed = *type == '@';
+        type += computed;
+        *v = (value){.type = type, .absent = !strcmp(type, "none"), .computed = computed};
         char *equals = strchr(type, '=');
         if (equals) {
             *equals = 0;
@@ -124,9 +127,15 @@ static void kernel_text(const prepared *p, adze_text *t) {
                                             : "%%v%d = bufferization.to_tensor %%x%d : memref<%s> to "
                                               "tensor<%s>\n",
                          i, i, p->in[i].type, p->in[i].type);
+    for (int i = 0; i < p->n_in; i++)
+        if (p->in[i].computed)
+            adze_text_printf(t, "%%k%d = \"adze.none\"() : () -> !adze.absent\n%%w%d = "
+                                "\"adze.trilu\"(%%v%d, %%k%d) {upper = true} : (tensor<%s>, !adze.absent) "
+                                "-> tensor<%s>\n",
+                             i, i, i, i, p->in[i].type, p->in[i].type);
     adze_text_printf(t, "%%r:%d = \"adze.%s\"(", p->n_out, p->c->op);
     for (int i = 0; i < p->n_in; i++)
-        adze_text_printf(t, "%s%%v%d", i ? ", " : "", i);
+        adze_text_printf(t, "%s%%%c%d", i ? ", " : "", p->in[i].computed ? 'w' : 'v', i);
     adze_text_printf(t, ") {%s} : (", p->c->attrs);
     type_list(t, p->n_in, p->in);
     adze_text_puts(t, ") -> (");
@@ -266,6 +275,14 @@ static bool run_case(const prepared *p, void (*call)(void **)) {
         fill(&p->in[i], &in[i]);
         operands[i] = &in[i];
         args[n_args++] = guarded(in[i].data, adze_tensor_host_bytes(&in[i]), 0x5a);
+        if (p->in[i].computed) {
+            const adze_tensor *given[2] = {&in[i], NULL};
+            adze_tensor computed;
+            if (!adze_ref_eval(p->ctx, p->reference, adze_defining(mlirOperationGetOperand(p->op, i)), given,
+                               &computed, arena))
+                die(p, "the reference refuses its operand");
+            in[i] = computed;
+        }
     }
     if (!adze_ref_eval(p->ctx, p->reference, p->op, operands, want, arena))
         die(p, "the reference refuses it");
