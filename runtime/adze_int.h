@@ -22,8 +22,8 @@ static inline int32_t adze_requantize(int32_t acc, int32_t multiplier, int32_t s
     return y < low ? low : y > high ? high : (int32_t)y;
 }
 
-/* Minimum, maximum, and division that never traps: a quotient by zero is zero and the remainder is
- * the dividend; the least value divided by -1 is itself, with remainder zero. */
+/* Minimum, maximum, and division that never traps: a quotient by zero and its remainder
+ * are zero; the least value divided by -1 is itself. */
 #define ADZE_INT_COMMON(name, type)                                                                \
     static inline type adze_max_##name(type a, type b) { return a > b ? a : b; }                   \
     static inline type adze_min_##name(type a, type b) { return a < b ? a : b; }
@@ -39,7 +39,7 @@ ADZE_INT_COMMON(u64, uint64_t)
 
 #define ADZE_INT_DIVIDE_UNSIGNED(name, type)                                                       \
     static inline type adze_div_##name(type a, type b) { return (type)(b == 0 ? 0 : a / b); }      \
-    static inline type adze_rem_##name(type a, type b) { return (type)(b == 0 ? a : a % b); }
+    static inline type adze_rem_##name(type a, type b) { return (type)(b == 0 ? 0 : a % b); }
 
 ADZE_INT_DIVIDE_UNSIGNED(u8, uint8_t)
 ADZE_INT_DIVIDE_UNSIGNED(u16, uint16_t)
@@ -61,7 +61,7 @@ ADZE_INT_DIVIDE_UNSIGNED(u64, uint64_t)
         return b == 0 ? 0 : b == -1 ? (type)(0 - (unsigned_type)a) : a / b;                        \
     }                                                                                              \
     static inline type adze_rem_##name(type a, type b) {                                           \
-        return b == 0 ? a : b == -1 ? 0 : a % b;                                                   \
+        return b == 0 || b == -1 ? 0 : a % b;                                                   \
     }                                                                                              \
     static inline type adze_floordiv_##name(type a, type b) {                                      \
         const type q = adze_div_##name(a, b), r = adze_rem_##name(a, b);                           \
