@@ -78,6 +78,18 @@ static size_t result_bytes(const adze_shape *s) {
     return bytes;
 }
 
+/* Operations whose work grows faster than their operands: a small file must not ask for hours. */
+static bool is_heavy(const char *op) {
+    static const char *const heavy[] = {
+        "adze.conv",   "adze.conv_transpose", "adze.deform_conv", "adze.matmul",
+        "adze.einsum", "adze.lstm",           "adze.gru",         "adze.rnn",
+        "adze.dft",    "adze.stft",           "adze.pool"};
+    for (size_t i = 0; i < ADZE_COUNT(heavy); i++)
+        if (!strcmp(op, heavy[i]))
+            return true;
+    return false;
+}
+
 /* Folding must not unpack what is stored small: dequantized weights stay integers. */
 static bool worth_folding(node *n, const char *op, int n_in, val *const *in, int n_results,
                           const adze_shape *results) {
@@ -99,7 +111,7 @@ static bool worth_folding(node *n, const char *op, int n_in, val *const *in, int
         if (bytes == SIZE_MAX || !adze_add_size(after, bytes, &after))
             return false;
     }
-    return after <= SMALL || after <= before;
+    return (after <= SMALL || after <= before) && (!is_heavy(op) || before <= 1 << 20);
 }
 
 static bool same_result(const adze_tensor *t, const adze_shape *s) {
@@ -325,7 +337,10 @@ val *ox_reshape_to(node *n, val *x, const adze_shape *shape) {
     bool same = x->shape.rank == s.rank;
     for (int i = 0; same && i < s.rank; i++)
         same = ox_same_dim(&x->shape, i, &s, i);
-    return same ? x : ox_emit(n, "reshape", VALS(x), &s, NO_ATTRS);
+    if (same)
+        return x;
+    return x->is_const ? ox_reshaped_constant(n->imp, x, &s)
+                       : ox_emit(n, "reshape", VALS(x), &s, NO_ATTRS);
 }
 
 val *ox_reshape(node *n, val *x, int rank, const int64_t *dims) {

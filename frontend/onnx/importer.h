@@ -179,6 +179,8 @@ val *ox_tensor_val(importer *imp, const adze_tensor *t); /* a constant */
 /* A zeroed tensor that the importer fills itself; an error above 256 MB, which only a hostile file
  * asks for. */
 bool ox_new_tensor(node *n, adze_dtype dtype, int rank, const int64_t *dims, adze_tensor *out);
+/* The same bytes with other dims (as many elements): an initializer stays where it is in the file. */
+val *ox_reshaped_constant(importer *imp, const val *x, const adze_shape *shape);
 MlirValue ox_value(importer *imp, val *v);
 bool ox_is_absent(const val *v);
 

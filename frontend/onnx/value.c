@@ -38,6 +38,20 @@ bool ox_new_tensor(node *n, adze_dtype dtype, int rank, const int64_t *dims, adz
            ox_fail(n, "its result is impossibly large");
 }
 
+val *ox_reshaped_constant(importer *imp, const val *x, const adze_shape *shape) {
+    val *v = ADZE_NEW(imp->ctx->arena, val);
+    *v = (val){
+        .kind = VAL_TENSOR, .is_const = true, .name = x->name, .proto = x->proto, .shape = *shape};
+    if (x->known) {
+        adze_tensor *t = ADZE_NEW(imp->ctx->arena, adze_tensor);
+        *t = *x->known;
+        t->rank = shape->rank;
+        memcpy(t->dims, shape->dims, sizeof t->dims);
+        v->known = t;
+    }
+    return v;
+}
+
 /* A weight symbol over the initializer's own bytes in its file. */
 static bool weight_in_file(importer *imp, const val *v, MlirType type, const char **name) {
     adze_tensor shape;
@@ -49,6 +63,19 @@ static bool weight_in_file(importer *imp, const val *v, MlirType type, const cha
         span.offset = span.bytes - imp->file->data;
     *name = adze_weight_add(imp->ctx, imp->module, v->name, type, span.file, span.offset,
                             (int64_t)span.length, span.bytes);
+    return true;
+}
+
+/* The bytes of an initializer, read once. A reshaped one has the same bytes and its own dims. */
+static bool decode(importer *imp, val *v) {
+    if (v->known)
+        return true;
+    adze_tensor *t = ADZE_NEW(imp->ctx->arena, adze_tensor);
+    if (!adze_onnx_tensor(imp->ctx, imp->path, v->proto, t))
+        return false;
+    t->rank = v->shape.rank;
+    memcpy(t->dims, v->shape.dims, sizeof t->dims);
+    v->known = t;
     return true;
 }
 
@@ -69,12 +96,8 @@ static MlirValue make_constant(importer *imp, val *v) {
         adze_named attr = {"weight", adze_str(imp->ctx, weight)};
         return adze_build1(&b, "adze.get_weight", 0, NULL, type, 1, &attr);
     }
-    if (!v->known) {
-        adze_tensor *t = ADZE_NEW(imp->ctx->arena, adze_tensor);
-        if (!adze_onnx_tensor(imp->ctx, imp->path, v->proto, t))
-            return (MlirValue){0};
-        v->known = t;
-    }
+    if (!decode(imp, v))
+        return (MlirValue){0};
     return adze_build_constant(&b, imp->module, v->known, name, v->shape.element);
 }
 
@@ -106,13 +129,9 @@ MlirValue ox_value(importer *imp, val *v) {
 const adze_tensor *ox_known(node *n, val *v) {
     if (!v || v->kind != VAL_TENSOR || !v->is_const)
         return NULL;
-    if (!v->known) {
-        adze_tensor *t = ADZE_NEW(n->ctx->arena, adze_tensor);
-        if (!adze_onnx_tensor(n->ctx, n->imp->path, v->proto, t)) {
-            n->failed = true;
-            return NULL;
-        }
-        v->known = t;
+    if (!decode(n->imp, v)) {
+        n->failed = true;
+        return NULL;
     }
     return v->known;
 }
