@@ -1,6 +1,6 @@
-/* Movement by indices that are data: gathers, scatters, one_hot, trilu, range, reverse_sequence, topk,
- * max_unpool. An index below zero counts from the end; one out of range is brought back in, so that
- * generated code never touches what is outside a buffer. */
+/* Movement by indices that are data: gathers, scatters, one_hot, trilu, range, reverse_sequence,
+ * topk, max_unpool. An index below zero counts from the end; one out of range is brought back in,
+ * so that generated code never touches what is outside a buffer. */
 #include "codegen/gen_math.h"
 
 #include <mlir-c/BuiltinTypes.h>
@@ -60,7 +60,8 @@ bool adze_read_gather_nd(adze_gen *g, MlirOperation op, int which, const MlirVal
     return adze_read_raw(g, x, at, out);
 }
 
-/* y[.., k, ..] = values[indices[..] == k]; a negative index counts from the end, others give `off` */
+/* y[.., k, ..] = values[indices[..] == k]; a negative index counts from the end, others give `off`
+ */
 bool adze_read_one_hot(adze_gen *g, MlirOperation op, int which, const MlirValue *index,
                        MlirValue *out) {
     (void)which;
@@ -75,7 +76,8 @@ bool adze_read_one_hot(adze_gen *g, MlirOperation op, int which, const MlirValue
     for (int d = 0; d < is.rank; d++)
         at[d] = index[d < axis ? d : d + 1];
     const adze_dtype_info *info = adze_dtype_get(is.dtype);
-    adze_dtype work = info->cls != 'F' && (info->bits < 32 || is.dtype == ADZE_i32) ? ADZE_i32 : ADZE_i64;
+    adze_dtype work =
+        info->cls != 'F' && (info->bits < 32 || is.dtype == ADZE_i32) ? ADZE_i32 : ADZE_i64;
     if (!gn_read(g, indices, at, work, &hot))
         return false;
     adze_scalar depth = adze_index_to(g, adze_extent(g, y, axis), work);
@@ -102,7 +104,8 @@ bool adze_read_trilu(adze_gen *g, MlirOperation op, int which, const MlirValue *
     if (!gn_operand(g, op, 0, &x, &xs))
         return false;
     if (xs.rank < 2 || strchr("SC", adze_dtype_get(xs.dtype)->cls))
-        return gn_fail(g, op, "has no loops for %s of rank %d", adze_dtype_get(xs.dtype)->name, xs.rank);
+        return gn_fail(g, op, "has no loops for %s of rank %d", adze_dtype_get(xs.dtype)->name,
+                       xs.rank);
     bool upper = adze_get_bool(op, "upper");
     MlirValue row = index[xs.rank - 2], column = index[xs.rank - 1];
     adze_scalar diagonal = {{NULL}, ADZE_i64};
@@ -152,7 +155,8 @@ bool adze_read_reverse_sequence(adze_gen *g, MlirOperation op, int which, const 
         !gn_axis(g, op, "time_axis", xs.rank, &time) ||
         !adze_read(g, mlirOperationGetOperand(op, 1), &index[batch], &n))
         return false;
-    MlirValue length = gn_index_clamp(g, adze_index_from(g, n), adze_index(g, 0), adze_extent(g, x, time));
+    MlirValue length =
+        gn_index_clamp(g, adze_index_from(g, n), adze_index(g, 0), adze_extent(g, x, time));
     MlirValue last = adze_index_sub(g, length, adze_index(g, 1));
     memcpy(at, index, (size_t)xs.rank * sizeof *at);
     at[time] = gn_index_select(g, adze_index_cmp(g, "lt", index[time], length),
@@ -175,7 +179,7 @@ static bool copy_all(adze_gen *g, MlirValue x, int rank, MlirValue to) {
 static const struct reduction {
     const char *name, *kind, *bool_kind; /* kinds.def; NULL: the update replaces */
 } reductions[] = {
-    {"none", NULL, NULL},   {"add", "add", "or"},   {"mul", "mul", "and"},
+    {"none", NULL, NULL}, {"add", "add", "or"},  {"mul", "mul", "and"},
     {"max", "max", "or"}, {"min", "min", "and"},
 };
 
@@ -193,8 +197,8 @@ static const struct reduction *reduction_of(adze_gen *g, MlirOperation op, const
 }
 
 /* y[at] = reduce(y[at], updates[index]) */
-static bool update(adze_gen *g, const struct reduction *r, MlirValue updates, const MlirValue *index,
-                   MlirValue y, const MlirValue *at) {
+static bool update(adze_gen *g, const struct reduction *r, MlirValue updates,
+                   const MlirValue *index, MlirValue y, const MlirValue *at) {
     MlirValue raw;
     if (!r->kind) {
         if (!adze_read_raw(g, updates, index, &raw))
@@ -278,7 +282,7 @@ bool adze_gen_scatter_nd(adze_gen *g, MlirOperation op) {
 /* x scattered to flat indices of a zero y */
 bool adze_gen_max_unpool(adze_gen *g, MlirOperation op) {
     MlirValue x, indices = mlirOperationGetOperand(op, 1), result, raw, at[ADZE_MAX_RANK],
-              index[ADZE_MAX_RANK];
+                 index[ADZE_MAX_RANK];
     adze_shape xs, ys;
     MlirValue y = adze_gen_destination(g, mlirOperationGetResult(op, 0));
     if (!gn_operand(g, op, 0, &x, &xs) || !gn_result(g, op, 0, &result, &ys))
@@ -396,10 +400,11 @@ bool adze_gen_topk(adze_gen *g, MlirOperation op) {
         own = adze_index_to(g, loop.iv, is.dtype);
     }
     MlirValue no = adze_scalar_i64(&g->b, ADZE_bool, 0).value, init[3] = {v.value, no, own.value};
-    adze_for entries = adze_for_begin(g, "p", zero, adze_index_min(g, loop.iv, k), one,
-                                      t.indices.ptr ? 3 : 2, init,
-                                      (const char *[]){"moving", "shift", "moving_index"});
-    adze_scalar moving = {entries.carried[0], t.work}, moving_index = {entries.carried[2], own.dtype};
+    adze_for entries =
+        adze_for_begin(g, "p", zero, adze_index_min(g, loop.iv, k), one, t.indices.ptr ? 3 : 2,
+                       init, (const char *[]){"moving", "shift", "moving_index"});
+    adze_scalar moving = {entries.carried[0], t.work},
+                moving_index = {entries.carried[2], own.dtype};
     if (!load_entry(g, &t, entries.iv, &entry, &index))
         return false;
     MlirValue shift = gn_or(g, entries.carried[1], comes_before(g, largest, moving, entry));

@@ -89,6 +89,21 @@ MlirValue gn_index_clamp(adze_gen *g, MlirValue x, MlirValue low, MlirValue high
 
 MlirValue gn_index_neg(adze_gen *g, MlirValue x) { return adze_index_sub(g, adze_index(g, 0), x); }
 
+/* near: ((a + 2) d - (a + 3)) d^2 + 1 up to 1; far: ((a d - 5 a) d + 8 a) d - 4 a up to 2; then 0
+ */
+adze_scalar gn_cubic_weight(adze_gen *g, adze_scalar d, double a) {
+    adze_dtype t = d.dtype;
+    adze_scalar one = gn_num(g, t, 1);
+    adze_scalar near = gn_sub(g, gn_mul(g, gn_num(g, t, a + 2), d), gn_num(g, t, a + 3));
+    near = gn_add(g, gn_mul(g, gn_mul(g, near, d), d), one);
+    adze_scalar far = gn_sub(g, gn_mul(g, gn_num(g, t, a), d), gn_num(g, t, 5 * a));
+    far = gn_add(g, gn_mul(g, far, d), gn_num(g, t, 8 * a));
+    far = gn_sub(g, gn_mul(g, far, d), gn_num(g, t, 4 * a));
+    MlirValue within = gn_binary(g, "less", d, gn_num(g, t, 2)).value;
+    far = gn_select(g, within, far, gn_num(g, t, 0));
+    return gn_select(g, gn_binary(g, "less_equal", d, one).value, near, far);
+}
+
 /* ---- memory ---- */
 
 bool gn_read(adze_gen *g, MlirValue tensor, const MlirValue *index, adze_dtype dtype,
@@ -140,8 +155,8 @@ bool gn_fail(adze_gen *g, MlirOperation op, const char *format, ...) {
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
     MlirStringRef name = mlirIdentifierStr(mlirOperationGetName(op));
-    return adze_error(&g->ctx->diags, adze_node(g->ctx, op), "%.*s: %s", (int)name.length, name.data,
-                      text);
+    return adze_error(&g->ctx->diags, adze_node(g->ctx, op), "%.*s: %s", (int)name.length,
+                      name.data, text);
 }
 
 bool gn_operand(adze_gen *g, MlirOperation op, int i, MlirValue *value, adze_shape *shape) {
@@ -170,6 +185,15 @@ bool gn_axis(adze_gen *g, MlirOperation op, const char *attr, int rank, int *out
     int64_t axis = adze_get_i64(op, attr);
     *out = (int)axis;
     return (axis >= 0 && axis < rank) || gn_fail(g, op, "%s is out of range", attr);
+}
+
+int gn_choice(adze_gen *g, MlirOperation op, const char *attr, int n, const char *const *names) {
+    const char *text = adze_get_str(g->ctx, op, attr);
+    for (int i = 0; text && i < n; i++)
+        if (!strcmp(names[i], text))
+            return i;
+    gn_fail(g, op, "unknown %s '%s'", attr, text ? text : "");
+    return -1;
 }
 
 bool gn_is_empty(const adze_shape *shape) {
@@ -236,7 +260,8 @@ gn_while gn_while_begin(adze_gen *g, int n, const MlirValue *init, const char *c
         locs[i] = named(g, names[i], unknown);
         chain = named(g, names[i], chain);
     }
-    MlirOperationState state = mlirOperationStateGet(mlirStringRefCreateFromCString("scf.while"), chain);
+    MlirOperationState state =
+        mlirOperationStateGet(mlirStringRefCreateFromCString("scf.while"), chain);
     mlirOperationStateAddOperands(&state, n, init);
     mlirOperationStateAddResults(&state, n, types);
     MlirRegion regions[2] = {mlirRegionCreate(), mlirRegionCreate()};

@@ -1,7 +1,8 @@
 /* Short ways to write arithmetic in generators. Names that only generators use start with gn_.
  *
  * Scalars are computed in a *compute type*: f32 for the small floats, every other type itself. The
- * builders here are for kinds that every numeric type has; one without a lowering is our bug (abort). */
+ * builders here are for kinds that every numeric type has; one without a lowering is our bug
+ * (abort). */
 #ifndef ADZE_CODEGEN_GEN_MATH_H
 #define ADZE_CODEGEN_GEN_MATH_H
 
@@ -30,7 +31,11 @@ MlirValue gn_inside(adze_gen *g, MlirValue index, MlirValue extent);
 MlirValue gn_index_clamp(adze_gen *g, MlirValue x, MlirValue low, MlirValue high);
 MlirValue gn_index_neg(adze_gen *g, MlirValue x);
 
-/* Reads and loads converted to `dtype`, stores converted to what the memref holds (no saturation). */
+/* Keys' cubic convolution kernel with coefficient a, at distance d >= 0. */
+adze_scalar gn_cubic_weight(adze_gen *g, adze_scalar d, double a);
+
+/* Reads and loads converted to `dtype`, stores converted to what the memref holds (no saturation).
+ */
 bool gn_read(adze_gen *g, MlirValue tensor, const MlirValue *index, adze_dtype dtype,
              adze_scalar *out);
 adze_scalar gn_load(adze_gen *g, MlirValue memref, const MlirValue *index, adze_dtype dtype);
@@ -52,10 +57,13 @@ bool gn_need_number(adze_gen *g, MlirOperation op, const adze_shape *shape);
 bool gn_fail(adze_gen *g, MlirOperation op, const char *format, ...) ADZE_PRINTF(3, 4);
 /* An axis attribute within rank. */
 bool gn_axis(adze_gen *g, MlirOperation op, const char *attr, int rank, int *out);
+/* Which of the names a string attribute is; -1 with a diagnostic when none. */
+int gn_choice(adze_gen *g, MlirOperation op, const char *attr, int n, const char *const *names);
 /* A statically empty value: nothing is to be done. */
 bool gn_is_empty(const adze_shape *shape);
 
-/* Loops over all axes of `value` but those marked in `skip` (NULL: none), whose index stays unset. */
+/* Loops over all axes of `value` but those marked in `skip` (NULL: none), whose index stays unset.
+ */
 adze_nest gn_nest(adze_gen *g, MlirValue value, int rank, const bool *skip, MlirValue *index);
 
 /* for (iv = 0; iv < extent; iv++) around carried scalars: a sum, a maximum ... */
@@ -69,9 +77,9 @@ gn_loop gn_loop_begin(adze_gen *g, const char *name, MlirValue low, MlirValue hi
                       const adze_scalar *init, const char *const *names);
 void gn_loop_end(adze_gen *g, gn_loop *loop, const adze_scalar *next, adze_scalar *results);
 
-/* while (condition) around carried values. After begin: what computes the condition, from `carried`;
- * gn_while_do takes it and moves into the body, where `carried` are the same values; gn_while_end takes
- * the next ones and gives the last. */
+/* while (condition) around carried values. After begin: what computes the condition, from
+ * `carried`; gn_while_do takes it and moves into the body, where `carried` are the same values;
+ * gn_while_end takes the next ones and gives the last. */
 typedef struct gn_while {
     MlirOperation op;
     adze_builder outer;

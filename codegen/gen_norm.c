@@ -5,7 +5,8 @@
 
 #include <string.h>
 
-/* The operation's x and its result's memref; loops over every axis but `axis` are what comes next. */
+/* The operation's x and its result's memref; loops over every axis but `axis` are what comes next.
+ */
 typedef struct line {
     MlirValue x, y, length; /* y: memref, null when unused */
     adze_shape xs;
@@ -263,7 +264,8 @@ bool adze_read_lrn(adze_gen *g, MlirOperation op, int which, const MlirValue *in
     int64_t before = (size - 1) / 2;
     MlirValue c = index[1], zero = adze_index(g, 0), channels = adze_extent(g, x, 1);
     MlirValue low = adze_index_max(g, adze_index_sub(g, c, adze_index(g, before)), zero);
-    MlirValue high = adze_index_min(g, adze_index_add(g, c, adze_index(g, size - before)), channels);
+    MlirValue high =
+        adze_index_min(g, adze_index_add(g, c, adze_index(g, size - before)), channels);
     memcpy(at, index, (size_t)xs.rank * sizeof *at);
     adze_scalar sum = gn_num(g, work, 0), v, e;
     gn_loop loop = gn_loop_begin(g, "near", low, high, 1, &sum, (const char *[]){"sum"});
@@ -275,8 +277,8 @@ bool adze_read_lrn(adze_gen *g, MlirOperation op, int which, const MlirValue *in
     if (!gn_read(g, x, index, work, &v))
         return false;
     double each = adze_get_f64(op, "alpha") / (double)size;
-    adze_scalar base = gn_add(g, gn_num(g, work, adze_get_f64(op, "bias")),
-                              gn_mul(g, gn_num(g, work, each), sum));
+    adze_scalar base =
+        gn_add(g, gn_num(g, work, adze_get_f64(op, "bias")), gn_mul(g, gn_num(g, work, each), sum));
     double beta = adze_get_f64(op, "beta");
     adze_scalar scale = gn_binary(g, "pow", base, gn_num(g, work, beta));
     *out = gn_out(g, gn_div(g, v, scale), xs.dtype);
@@ -354,6 +356,11 @@ static bool norm_elements(adze_gen *g, MlirOperation op, norm *n, const adze_sca
     return true;
 }
 
+static void norm_statistic_index(adze_gen *g, const norm *n, MlirValue *at) {
+    for (int d = 0; d < n->xs.rank; d++)
+        at[d] = n->reduced[d] ? adze_index(g, 0) : n->at[d];
+}
+
 bool adze_gen_norm(adze_gen *g, MlirOperation op) {
     norm n = {0};
     int64_t axes[ADZE_MAX_RANK];
@@ -378,7 +385,7 @@ bool adze_gen_norm(adze_gen *g, MlirOperation op) {
     int64_t known;
     n.count = adze_index_known(count, &known) ? gn_num(g, n.work, (double)known)
                                               : adze_index_to(g, count, n.work);
-    MlirValue to[3];
+    MlirValue to[3], at[ADZE_MAX_RANK];
     for (int i = 0; i < 3; i++)
         to[i] = adze_gen_destination(g, mlirOperationGetResult(op, i));
     bool center = adze_get_bool(op, "center");
@@ -393,21 +400,25 @@ bool adze_gen_norm(adze_gen *g, MlirOperation op) {
         g->b.name = "mean";
         mean = gn_div(g, mean, n.count);
     }
+    if (to[1].ptr) {
+        norm_statistic_index(g, &n, at);
+        gn_store(g, mean, to[1], at);
+    }
+    if (!to[0].ptr && !to[2].ptr) { /* the mean was all */
+        adze_nest_end(g, &nest);
+        return true;
+    }
     if (!norm_sum(g, &n, true, center ? &mean : NULL, "squares", &squares))
         return false;
-    adze_scalar variance = gn_add(g, gn_div(g, squares, n.count),
-                                  gn_num(g, n.work, adze_get_f64(op, "epsilon")));
+    adze_scalar variance =
+        gn_add(g, gn_div(g, squares, n.count), gn_num(g, n.work, adze_get_f64(op, "epsilon")));
     adze_scalar std = gn_unary(g, "sqrt", variance);
     adze_scalar one = gn_num(g, n.work, 1);
     g->b.name = "inv_std";
     adze_scalar inv_std = gn_div(g, one, std);
-    for (int i = 1; i < 3; i++) {
-        if (!to[i].ptr)
-            continue;
-        MlirValue at[ADZE_MAX_RANK];
-        for (int d = 0; d < n.xs.rank; d++)
-            at[d] = n.reduced[d] ? adze_index(g, 0) : n.at[d];
-        gn_store(g, i == 1 ? mean : inv_std, to[i], at);
+    if (to[2].ptr) {
+        norm_statistic_index(g, &n, at);
+        gn_store(g, inv_std, to[2], at);
     }
     if (to[0].ptr && !norm_elements(g, op, &n, center ? &mean : NULL, inv_std))
         return false;

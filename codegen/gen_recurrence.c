@@ -56,8 +56,8 @@ static bool same_word(const char *a, const char *b) {
     return *a == *b;
 }
 
-/* alpha and beta: one number per activation when the list is that long, else one for each activation
- * that takes it, in order; defaults after the end. */
+/* alpha and beta: one number per activation when the list is that long, else one for each
+ * activation that takes it, in order; defaults after the end. */
 static bool read_activations(adze_gen *g, MlirOperation op, int n, activation *out) {
     enum { MAX = 6 };
     const char *names[MAX] = {0};
@@ -86,7 +86,8 @@ static bool read_activations(adze_gen *g, MlirOperation op, int n, activation *o
 }
 
 static adze_scalar activate(adze_gen *g, const activation *a, adze_scalar x) {
-    return a->row->kind ? gn_unary_p(g, a->row->kind, a->params, x) : a->row->build(g, a->params, x);
+    return a->row->kind ? gn_unary_p(g, a->row->kind, a->params, x)
+                        : a->row->build(g, a->params, x);
 }
 
 /* ---- what the three share ---- */
@@ -132,7 +133,8 @@ static void row_store(adze_gen *g, const row *r, MlirValue j, adze_scalar x) {
 }
 
 /* A local array; too long ones live in a result of the same type instead. */
-static bool make_row(adze_gen *g, const recurrence *s, const char *name, MlirValue instead, row *out) {
+static bool make_row(adze_gen *g, const recurrence *s, const char *name, MlirValue instead,
+                     row *out) {
     *out = (row){{NULL}, {{NULL}}, 0};
     size_t bytes = adze_dtype_get(s->work)->host_bytes;
     if (s->hidden <= (int64_t)(LOCAL_BYTES / bytes)) {
@@ -220,7 +222,8 @@ static MlirValue gate_row(adze_gen *g, const recurrence *s, int gate, MlirValue 
     return adze_index_add(g, adze_index(g, gate * s->hidden), j);
 }
 
-/* acc[i] += sum over k of weights[direction, row j of gates[i], k] * v[k]; v is `from`, or x[t, b]. */
+/* acc[i] += sum over k of weights[direction, row j of gates[i], k] * v[k]; v is `from`, or x[t, b].
+ */
 static bool dot(adze_gen *g, const recurrence *s, MlirValue weights, const row *from, int n,
                 const int *gates, MlirValue j, adze_scalar *acc) {
     MlirValue zero = adze_index(g, 0), direction = adze_index(g, s->direction), rows[MAX_GATES];
@@ -338,8 +341,8 @@ static bool run_sequences(adze_gen *g, recurrence *s, step_f *step) {
         if (!start_row(g, s, s->c0, &s->c))
             return false;
     }
-    adze_for steps = adze_for_begin(g, s->backwards ? "step" : "t", zero, length, adze_index(g, 1), 0,
-                                    NULL, NULL);
+    adze_for steps = adze_for_begin(g, s->backwards ? "step" : "t", zero, length, adze_index(g, 1),
+                                    0, NULL, NULL);
     s->t = steps.iv;
     if (s->backwards) {
         MlirValue last = adze_index_sub(g, length, adze_index(g, 1));

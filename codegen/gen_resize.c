@@ -1,9 +1,9 @@
 /* resize: each axis maps an output position o to an input position x(o), in one of six ways.
  *
- * Extents and scales are mostly known, so x(o) is a list of numbers here, at compile time. When a small
- * fraction gives the same list, (a * o + b) / d, the loops use integers: the base is the quotient, the
- * weight the remainder / d. Otherwise (odd scales, regions of interest that are data) the loops compute
- * x(o) in f64 by the definition. */
+ * Extents and scales are mostly known, so x(o) is a list of numbers here, at compile time. When a
+ * small fraction gives the same list, (a * o + b) / d, the loops use integers: the base is the
+ * quotient, the weight the remainder / d. Otherwise (odd scales, regions of interest that are data)
+ * the loops compute x(o) in f64 by the definition. */
 #include "codegen/gen_math.h"
 
 #include <math.h>
@@ -14,8 +14,9 @@ enum { NEAREST, LINEAR, CUBIC };
 static const char *const modes[] = {"nearest", "linear", "cubic"};
 
 enum { HALF_PIXEL, HALF_SYMMETRIC, PYTORCH_HALF, ALIGN_CORNERS, ASYMMETRIC, CROP };
-static const char *const coordinates[] = {"half_pixel",    "half_pixel_symmetric", "pytorch_half_pixel",
-                                          "align_corners", "asymmetric",           "tf_crop_and_resize"};
+static const char *const coordinates[] = {"half_pixel",         "half_pixel_symmetric",
+                                          "pytorch_half_pixel", "align_corners",
+                                          "asymmetric",         "tf_crop_and_resize"};
 
 enum { PREFER_FLOOR, PREFER_CEIL, FLOOR, CEIL };
 static const char *const nearests[] = {"round_prefer_floor", "round_prefer_ceil", "floor", "ceil"};
@@ -24,7 +25,7 @@ typedef struct resize_axis {
     int axis;
     int64_t in, out; /* -1: bounded */
     MlirValue in_extent, out_extent;
-    double scale, start, end; /* start, end: region of interest */
+    double scale, start, end;           /* start, end: region of interest */
     adze_scalar start_value, end_value; /* when they are data; else null */
     bool rational;
     int64_t a, b, d;
@@ -43,15 +44,6 @@ typedef struct resize {
     const MlirValue *index;
 } resize;
 
-static int choice(adze_gen *g, MlirOperation op, const char *attr, const char *const *names, int n) {
-    const char *text = adze_get_str(g->ctx, op, attr);
-    for (int i = 0; text && i < n; i++)
-        if (!strcmp(names[i], text))
-            return i;
-    gn_fail(g, op, "unknown %s '%s'", attr, text ? text : "");
-    return -1;
-}
-
 /* ---- positions known at compile time ---- */
 
 static double original(int coordinate, const resize_axis *p, int64_t o) {
@@ -59,19 +51,25 @@ static double original(int coordinate, const resize_axis *p, int64_t o) {
     switch (coordinate) {
     case HALF_SYMMETRIC:
         return in / 2 * (1 - (double)p->out / length) + (x + 0.5) / p->scale - 0.5;
-    case PYTORCH_HALF: return length > 1 ? (x + 0.5) / p->scale - 0.5 : 0;
-    case ALIGN_CORNERS: return length == 1 ? 0 : x * (in - 1) / (length - 1);
-    case ASYMMETRIC: return x / p->scale;
+    case PYTORCH_HALF:
+        return length > 1 ? (x + 0.5) / p->scale - 0.5 : 0;
+    case ALIGN_CORNERS:
+        return length == 1 ? 0 : x * (in - 1) / (length - 1);
+    case ASYMMETRIC:
+        return x / p->scale;
     case CROP:
         return length > 1 ? p->start * (in - 1) + x * (p->end - p->start) * (in - 1) / (length - 1)
                           : 0.5 * (p->start + p->end) * (in - 1);
-    default: return (x + 0.5) / p->scale - 0.5;
+    default:
+        return (x + 0.5) / p->scale - 0.5;
     }
 }
 
 static double nearest_of(int rule, double x) {
-    return rule == PREFER_CEIL ? floor(x + 0.5) : rule == FLOOR ? floor(x) : rule == CEIL ? ceil(x)
-                                                                                : ceil(x - 0.5);
+    return rule == PREFER_CEIL ? floor(x + 0.5)
+           : rule == FLOOR     ? floor(x)
+           : rule == CEIL      ? ceil(x)
+                               : ceil(x - 0.5);
 }
 
 enum { MAX_DENOMINATOR = 4096 };
@@ -170,7 +168,8 @@ static adze_scalar position(adze_gen *g, const resize *r, const resize_axis *p, 
     case ALIGN_CORNERS:
         return gn_select(g, gn_binary(g, "equal", length, one).value, none,
                          gn_div(g, gn_mul(g, x, gn_sub(g, in, one)), gn_sub(g, length, one)));
-    case ASYMMETRIC: return gn_div(g, x, scale);
+    case ASYMMETRIC:
+        return gn_div(g, x, scale);
     case CROP: {
         bool data = p->start_value.value.ptr != NULL;
         adze_scalar start = data ? p->start_value : gn_num(g, t, p->start);
@@ -182,7 +181,8 @@ static adze_scalar position(adze_gen *g, const resize *r, const resize_axis *p, 
         adze_scalar single = gn_mul(g, gn_mul(g, half, gn_add(g, start, end)), last);
         return gn_select(g, gn_binary(g, "greater", length, one).value, wide, single);
     }
-    default: return centred;
+    default:
+        return centred;
     }
 }
 
@@ -203,7 +203,8 @@ static MlirValue nearest_index(adze_gen *g, const resize *r, const resize_axis *
         x = gn_add(g, x, half);
     else if (r->nearest == PREFER_FLOOR)
         x = gn_sub(g, x, half);
-    return whole_index(g, gn_unary(g, r->nearest == PREFER_CEIL || r->nearest == FLOOR ? "floor" : "ceil", x));
+    return whole_index(
+        g, gn_unary(g, r->nearest == PREFER_CEIL || r->nearest == FLOOR ? "floor" : "ceil", x));
 }
 
 /* x(o) = base + t, 0 <= t < 1; t in the working type, null when it is always 0 */
@@ -224,7 +225,8 @@ static void split_position(adze_gen *g, const resize *r, const resize_axis *p, M
 
 /* Brought into x's axis; without a test where no position leaves it. `low` and `high` say how far
  * from the base the reads go. */
-static MlirValue clamped(adze_gen *g, const resize_axis *p, MlirValue at, int64_t low, int64_t high) {
+static MlirValue clamped(adze_gen *g, const resize_axis *p, MlirValue at, int64_t low,
+                         int64_t high) {
     MlirValue zero = adze_index(g, 0);
     bool known = p->rational;
     if (p->in == 1)
@@ -236,19 +238,6 @@ static MlirValue clamped(adze_gen *g, const resize_axis *p, MlirValue at, int64_
     if (!known || last + (double)high > (double)(p->in - 1))
         at = adze_index_min(g, at, adze_index_sub(g, p->in_extent, adze_index(g, 1)));
     return at;
-}
-
-/* Keys' cubic convolution at distance |d|, a = coefficient. */
-static adze_scalar cubic_weight(adze_gen *g, adze_scalar d, double coefficient) {
-    adze_dtype t = d.dtype;
-    adze_scalar a = gn_num(g, t, coefficient), one = gn_num(g, t, 1);
-    adze_scalar near = gn_sub(g, gn_mul(g, gn_num(g, t, coefficient + 2), d), gn_num(g, t, coefficient + 3));
-    near = gn_add(g, gn_mul(g, gn_mul(g, near, d), d), one);
-    adze_scalar far = gn_sub(g, gn_mul(g, a, d), gn_num(g, t, 5 * coefficient));
-    far = gn_add(g, gn_mul(g, far, d), gn_num(g, t, 8 * coefficient));
-    far = gn_sub(g, gn_mul(g, far, d), gn_num(g, t, 4 * coefficient));
-    far = gn_select(g, gn_binary(g, "less", d, gn_num(g, t, 2)).value, far, gn_num(g, t, 0));
-    return gn_select(g, gn_binary(g, "less_equal", d, one).value, near, far);
 }
 
 /* x interpolated along axes level .. n, at `at` on the others */
@@ -289,7 +278,7 @@ static bool sample(adze_gen *g, const resize *r, int level, MlirValue *at, adze_
     adze_scalar distance = gn_unary(g, "abs", gn_sub(g, adze_index_to(g, step, r->work), t));
     if (stretch != 1)
         distance = gn_mul(g, distance, gn_num(g, r->work, stretch));
-    w = r->mode == CUBIC ? cubic_weight(g, distance, r->coefficient)
+    w = r->mode == CUBIC ? gn_cubic_weight(g, distance, r->coefficient)
                          : gn_binary(g, "max", none, gn_sub(g, gn_num(g, r->work, 1), distance));
     if (r->exclude_outside)
         w = gn_select(g, gn_inside(g, from, p->in_extent), w, none);
@@ -320,8 +309,8 @@ static MlirValue cropped(adze_gen *g, const resize *r) {
                 outside[1] = adze_index_cmp(g, "ge", o, adze_index(g, p->crop_high));
         } else {
             adze_scalar x = position(g, r, p, o);
-            adze_scalar last = adze_index_to(
-                g, adze_index_sub(g, p->in_extent, adze_index(g, 1)), ADZE_f64);
+            adze_scalar last =
+                adze_index_to(g, adze_index_sub(g, p->in_extent, adze_index(g, 1)), ADZE_f64);
             outside[0] = gn_binary(g, "less", x, gn_num(g, ADZE_f64, 0)).value;
             outside[1] = gn_binary(g, "greater", x, last).value;
         }
@@ -353,21 +342,28 @@ static bool read_roi(adze_gen *g, resize *r, resize_axis *p) {
 static bool read_attributes(adze_gen *g, MlirOperation op, const MlirValue *index, resize *r) {
     double scales[ADZE_MAX_RANK];
     MlirValue y;
-    *r = (resize){.op = op, .index = index, .exclude_outside = adze_get_bool(op, "exclude_outside"),
+    *r = (resize){.op = op,
+                  .index = index,
+                  .exclude_outside = adze_get_bool(op, "exclude_outside"),
                   .antialias = adze_get_bool(op, "antialias"),
                   .coefficient = adze_get_f64(op, "cubic_coeff")};
     if (!gn_operand(g, op, 0, &r->x, &r->xs) || !gn_result(g, op, 0, &y, &r->ys) ||
-        (r->mode = choice(g, op, "mode", modes, 3)) < 0 ||
-        (r->coordinate = choice(g, op, "coordinates", coordinates, 6)) < 0 ||
-        (r->mode == NEAREST && (r->nearest = choice(g, op, "nearest", nearests, 4)) < 0))
+        (r->mode = gn_choice(g, op, "mode", 3, modes)) < 0 ||
+        (r->coordinate = gn_choice(g, op, "coordinates", 6, coordinates)) < 0 ||
+        (r->mode == NEAREST && (r->nearest = gn_choice(g, op, "nearest", 4, nearests)) < 0))
         return false;
-    if (r->xs.rank != r->ys.rank || adze_get_f64s(op, "scales", ADZE_MAX_RANK, scales) != r->xs.rank)
+    if (r->xs.rank != r->ys.rank ||
+        adze_get_f64s(op, "scales", ADZE_MAX_RANK, scales) != r->xs.rank)
         return gn_fail(g, op, "scales or the result do not fit x");
     r->work = gn_is_float(r->xs.dtype) ? gn_compute(r->xs.dtype) : ADZE_f64;
     for (int d = 0; d < r->xs.rank; d++) {
         resize_axis *p = &r->axes[r->n];
-        *p = (resize_axis){.axis = d, .in = r->xs.dims[d], .out = r->ys.dims[d], .scale = scales[d],
-                           .end = 1, .in_extent = adze_extent(g, r->x, d),
+        *p = (resize_axis){.axis = d,
+                           .in = r->xs.dims[d],
+                           .out = r->ys.dims[d],
+                           .scale = scales[d],
+                           .end = 1,
+                           .in_extent = adze_extent(g, r->x, d),
                            .out_extent = adze_extent(g, y, d)};
         if (!(p->scale > 0))
             return gn_fail(g, op, "a scale of %g", p->scale);

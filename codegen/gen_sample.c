@@ -1,8 +1,8 @@
-/* Reads between elements, at positions that are data: grid_sample, roi_align, deform_conv; and col2im,
- * which sums what overlapping blocks say about an element.
+/* Reads between elements, at positions that are data: grid_sample, roi_align, deform_conv; and
+ * col2im, which sums what overlapping blocks say about an element.
  *
- * Positions are brought into a safe range before they become indices, so that neither NaN nor a huge
- * number reads outside a buffer. */
+ * Positions are brought into a safe range before they become indices, so that neither NaN nor a
+ * huge number reads outside a buffer. */
 #include "codegen/gen_math.h"
 
 #include <string.h>
@@ -41,15 +41,6 @@ typedef struct grid {
     MlirValue base[MAX_SPATIAL]; /* per spatial axis: the position's floor (nearest: itself) */
     adze_scalar t[MAX_SPATIAL];  /* and how far beyond */
 } grid;
-
-static int choice(adze_gen *g, MlirOperation op, const char *attr, int n, const char *const *names) {
-    const char *text = adze_get_str(g->ctx, op, attr);
-    for (int i = 0; text && i < n; i++)
-        if (!strcmp(names[i], text))
-            return i;
-    gn_fail(g, op, "unknown %s '%s'", attr, text ? text : "");
-    return -1;
-}
 
 /* Reflected between low and high, back and forth. */
 static adze_scalar reflect(adze_gen *g, adze_scalar x, adze_scalar low, adze_scalar high) {
@@ -107,20 +98,6 @@ static MlirValue grid_index(adze_gen *g, const grid *s, int d, MlirValue p, Mlir
     return gn_index_clamp(g, p, zero, last);
 }
 
-/* Keys' cubic convolution with a = -0.75 at distance d >= 0. */
-static adze_scalar cubic_weight(adze_gen *g, adze_scalar d) {
-    adze_dtype t = d.dtype;
-    const double a = -0.75;
-    adze_scalar one = gn_num(g, t, 1);
-    adze_scalar near = gn_sub(g, gn_mul(g, gn_num(g, t, a + 2), d), gn_num(g, t, a + 3));
-    near = gn_add(g, gn_mul(g, gn_mul(g, near, d), d), one);
-    adze_scalar far = gn_sub(g, gn_mul(g, gn_num(g, t, a), d), gn_num(g, t, 5 * a));
-    far = gn_add(g, gn_mul(g, far, d), gn_num(g, t, 8 * a));
-    far = gn_sub(g, gn_mul(g, far, d), gn_num(g, t, 4 * a));
-    far = gn_select(g, gn_binary(g, "less", d, gn_num(g, t, 2)).value, far, gn_num(g, t, 0));
-    return gn_select(g, gn_binary(g, "less_equal", d, one).value, near, far);
-}
-
 static bool grid_sum(adze_gen *g, const grid *s, int d, MlirValue *at, MlirValue inside,
                      adze_scalar *out) {
     if (d == s->n) {
@@ -152,7 +129,7 @@ static bool grid_sum(adze_gen *g, const grid *s, int d, MlirValue *at, MlirValue
                                  adze_index(g, 4), 1, &sum, (const char *[]){"sum"});
     MlirValue step = adze_index_sub(g, loop.iv, adze_index(g, 1));
     adze_scalar away = gn_unary(g, "abs", gn_sub(g, adze_index_to(g, step, s->work), s->t[d]));
-    adze_scalar weight = cubic_weight(g, away);
+    adze_scalar weight = gn_cubic_weight(g, away, -0.75);
     at[2 + d] = grid_index(g, s, d, adze_index_add(g, s->base[d], step), &here);
     if (!grid_sum(g, s, d + 1, at, here, &low))
         return false;
@@ -168,9 +145,9 @@ bool adze_read_grid_sample(adze_gen *g, MlirOperation op, int which, const MlirV
     static const char *const paddings[] = {"zeros", "border", "reflection"};
     grid s = {.op = op, .align = adze_get_bool(op, "align_corners")};
     if (!gn_operand(g, op, 0, &s.x, &s.xs) || !gn_operand(g, op, 1, &s.grid, &s.gs) ||
-        (s.mode = choice(g, op, "mode", 3, modes)) < 0 ||
-        (s.padding = choice(g, op, "padding", 3, paddings)) < 0 || !gn_need_number(g, op, &s.xs) ||
-        !gn_need_float(g, op, &s.gs))
+        (s.mode = gn_choice(g, op, "mode", 3, modes)) < 0 ||
+        (s.padding = gn_choice(g, op, "padding", 3, paddings)) < 0 ||
+        !gn_need_number(g, op, &s.xs) || !gn_need_float(g, op, &s.gs))
         return false;
     s.n = s.xs.rank - 2;
     if (s.n < 1 || s.n > MAX_SPATIAL || s.gs.rank != s.xs.rank || s.gs.dims[s.gs.rank - 1] != s.n ||
@@ -231,8 +208,10 @@ static bool roi_point(adze_gen *g, const roi *r, const between *y, const between
                       adze_scalar *out) {
     adze_scalar one = gn_num(g, r->work, 1), zero = gn_num(g, r->work, 0), v;
     for (int k = 0; k < 4; k++) {
-        MlirValue at[4] = {r->batch, r->channel, k & 2 ? y->high : y->low, k & 1 ? x->high : x->low};
-        adze_scalar wy = k & 2 ? y->t : gn_sub(g, one, y->t), wx = k & 1 ? x->t : gn_sub(g, one, x->t);
+        MlirValue at[4] = {r->batch, r->channel, k & 2 ? y->high : y->low,
+                           k & 1 ? x->high : x->low};
+        adze_scalar wy = k & 2 ? y->t : gn_sub(g, one, y->t),
+                    wx = k & 1 ? x->t : gn_sub(g, one, x->t);
         if (!gn_read(g, r->x, at, r->work, &v))
             return false;
         v = gn_mul(g, gn_mul(g, wy, wx), v);
@@ -249,7 +228,7 @@ bool adze_read_roi_align(adze_gen *g, MlirOperation op, int which, const MlirVal
     MlirValue rois, y;
     adze_shape xs, rs, ys;
     roi r = {.channel = index[1]};
-    int mode = choice(g, op, "mode", 2, modes);
+    int mode = gn_choice(g, op, "mode", 2, modes);
     if (mode < 0 || !gn_operand(g, op, 0, &r.x, &xs) || !gn_operand(g, op, 1, &rois, &rs) ||
         !gn_result(g, op, 0, &y, &ys) || !gn_need_float(g, op, &xs) || !gn_need_float(g, op, &rs))
         return false;
@@ -272,7 +251,8 @@ bool adze_read_roi_align(adze_gen *g, MlirOperation op, int which, const MlirVal
     MlirValue count[2];
     for (int d = 0; d < 2; d++) { /* rois hold x1 y1 x2 y2 */
         adze_scalar from, to;
-        MlirValue low[2] = {index[0], adze_index(g, 1 - d)}, high[2] = {index[0], adze_index(g, 3 - d)};
+        MlirValue low[2] = {index[0], adze_index(g, 1 - d)},
+                  high[2] = {index[0], adze_index(g, 3 - d)};
         if (!gn_read(g, rois, low, place, &from) || !gn_read(g, rois, high, place, &to))
             return false;
         start[d] = gn_sub(g, gn_mul(g, from, scale), shift);
@@ -283,8 +263,8 @@ bool adze_read_roi_align(adze_gen *g, MlirOperation op, int which, const MlirVal
         count[d] = adze_index(g, sampling);
         points[d] = gn_num(g, place, (double)sampling);
         if (sampling <= 0) {
-            points[d] = confine(g, gn_unary(g, "ceil", bin[d]), gn_num(g, place, 0),
-                                gn_num(g, place, 1e6));
+            points[d] =
+                confine(g, gn_unary(g, "ceil", bin[d]), gn_num(g, place, 0), gn_num(g, place, 1e6));
             count[d] = whole_index(g, points[d]);
         }
     }
@@ -296,7 +276,8 @@ bool adze_read_roi_align(adze_gen *g, MlirOperation op, int which, const MlirVal
         loops[d] = gn_loop_begin(g, d ? "px" : "py", zero, count[d], 1, &best, &name);
         best = loops[d].carried[0];
         adze_scalar step = gn_add(g, adze_index_to(g, loops[d].iv, place), gn_num(g, place, 0.5));
-        adze_scalar p = gn_add(g, start[d], gn_mul(g, adze_index_to(g, index[2 + d], place), bin[d]));
+        adze_scalar p =
+            gn_add(g, start[d], gn_mul(g, adze_index_to(g, index[2 + d], place), bin[d]));
         p = gn_add(g, p, gn_div(g, gn_mul(g, step, bin[d]), points[d]));
         at[d] = roi_axis(g, p, adze_extent(g, r.x, 2 + d), r.work);
     }
@@ -366,7 +347,8 @@ static bool read_deform(adze_gen *g, MlirOperation op, deform *c) {
         !gn_operand(g, op, 2, &c->offset, &c->os) || !gn_need_float(g, op, &c->xs))
         return false;
     if (c->xs.rank != 4 || c->ws.rank != 4 || c->os.rank != 4 || gn_is_empty(&c->xs) ||
-        adze_get_i64s(op, "strides", 2, c->strides) != 2 || adze_get_i64s(op, "pads", 4, c->pads) != 4 ||
+        adze_get_i64s(op, "strides", 2, c->strides) != 2 ||
+        adze_get_i64s(op, "pads", 4, c->pads) != 4 ||
         adze_get_i64s(op, "dilations", 2, c->dilations) != 2)
         return gn_fail(g, op, "is defined for two spatial axes of floats");
     return (c->group > 0 && c->offset_group > 0 && c->xs.dims[1] % c->group == 0 &&
@@ -376,7 +358,8 @@ static bool read_deform(adze_gen *g, MlirOperation op, deform *c) {
            gn_fail(g, op, "w or offset does not fit the channels and groups");
 }
 
-/* y[n, m, i, j] = bias[m] + sum over c, kh, kw of w * mask * x at the tap's place plus its offset */
+/* y[n, m, i, j] = bias[m] + sum over c, kh, kw of w * mask * x at the tap's place plus its offset
+ */
 bool adze_read_deform_conv(adze_gen *g, MlirOperation op, int which, const MlirValue *index,
                            MlirValue *out) {
     (void)which;
@@ -389,29 +372,33 @@ bool adze_read_deform_conv(adze_gen *g, MlirOperation op, int which, const MlirV
     if (!adze_is_none(c.bias) && !gn_read(g, c.bias, &m, work, &acc))
         return false;
     MlirValue which_group = adze_index_div(g, m, adze_index(g, c.ws.dims[0] / c.group));
-    MlirValue first = c.group > 1 ? adze_index_mul(g, which_group, adze_index(g, c.ws.dims[1])) : zero;
+    MlirValue first =
+        c.group > 1 ? adze_index_mul(g, which_group, adze_index(g, c.ws.dims[1])) : zero;
     static const char *const names[] = {"ic", "kh", "kw"};
     const char *acc_name = "acc";
     gn_loop loops[3];
     for (int i = 0; i < 3; i++) {
-        loops[i] = gn_loop_begin(g, names[i], zero, adze_index(g, c.ws.dims[1 + i]), 1, &acc, &acc_name);
+        loops[i] =
+            gn_loop_begin(g, names[i], zero, adze_index(g, c.ws.dims[1 + i]), 1, &acc, &acc_name);
         acc = loops[i].carried[0];
     }
     MlirValue kh = loops[1].iv, kw = loops[2].iv;
     MlirValue channel = adze_index_add(g, first, loops[0].iv), offset_group = zero;
     if (c.offset_group > 1)
         offset_group = adze_index_div(g, channel, adze_index(g, c.xs.dims[1] / c.offset_group));
-    MlirValue tap = adze_index_add(g, adze_index_mul(g, offset_group, adze_index(g, c.ws.dims[2])), kh);
+    MlirValue tap =
+        adze_index_add(g, adze_index_mul(g, offset_group, adze_index(g, c.ws.dims[2])), kh);
     tap = adze_index_add(g, adze_index_mul(g, tap, adze_index(g, c.ws.dims[3])), kw);
     adze_scalar place[2];
     for (int d = 0; d < 2; d++) {
-        MlirValue from[4] = {index[0],
-                             adze_index_add(g, adze_index_mul(g, tap, adze_index(g, 2)), adze_index(g, d)),
-                             index[2], index[3]};
+        MlirValue from[4] = {
+            index[0], adze_index_add(g, adze_index_mul(g, tap, adze_index(g, 2)), adze_index(g, d)),
+            index[2], index[3]};
         if (!gn_read(g, c.offset, from, work, &place[d]))
             return false;
-        MlirValue p = adze_index_sub(g, adze_index_mul(g, index[2 + d], adze_index(g, c.strides[d])),
-                                     adze_index(g, c.pads[d]));
+        MlirValue p =
+            adze_index_sub(g, adze_index_mul(g, index[2 + d], adze_index(g, c.strides[d])),
+                           adze_index(g, c.pads[d]));
         p = adze_index_add(g, p, adze_index_mul(g, d ? kw : kh, adze_index(g, c.dilations[d])));
         place[d] = gn_add(g, adze_index_to(g, p, work), place[d]);
     }
@@ -434,8 +421,8 @@ bool adze_read_deform_conv(adze_gen *g, MlirOperation op, int which, const MlirV
 
 /* ---- col2im ---- */
 
-/* x [N, C * prod(block), L] -> y[n, c, p..] = sum over taps k of the block at (p + pad - k * d) / s,
- * where that is a block */
+/* x [N, C * prod(block), L] -> y[n, c, p..] = sum over taps k of the block at (p + pad - k * d) /
+ * s, where that is a block */
 bool adze_read_col2im(adze_gen *g, MlirOperation op, int which, const MlirValue *index,
                       MlirValue *out) {
     (void)which;
@@ -443,10 +430,12 @@ bool adze_read_col2im(adze_gen *g, MlirOperation op, int which, const MlirValue 
     adze_shape xs, ys;
     int64_t block[MAX_SPATIAL], strides[MAX_SPATIAL], pads[2 * MAX_SPATIAL], dilations[MAX_SPATIAL],
         blocks[MAX_SPATIAL], n_blocks = 1, taps = 1;
-    if (!gn_operand(g, op, 0, &x, &xs) || !gn_result(g, op, 0, &y, &ys) || !gn_need_number(g, op, &xs))
+    if (!gn_operand(g, op, 0, &x, &xs) || !gn_result(g, op, 0, &y, &ys) ||
+        !gn_need_number(g, op, &xs))
         return false;
     int n = ys.rank - 2;
-    if (n < 1 || n > MAX_SPATIAL || xs.rank != 3 || adze_get_i64s(op, "block", MAX_SPATIAL, block) != n ||
+    if (n < 1 || n > MAX_SPATIAL || xs.rank != 3 ||
+        adze_get_i64s(op, "block", MAX_SPATIAL, block) != n ||
         adze_get_i64s(op, "strides", MAX_SPATIAL, strides) != n ||
         adze_get_i64s(op, "dilations", MAX_SPATIAL, dilations) != n ||
         adze_get_i64s(op, "pads", 2 * MAX_SPATIAL, pads) != 2 * n)
@@ -478,7 +467,8 @@ bool adze_read_col2im(adze_gen *g, MlirOperation op, int which, const MlirValue 
         /* a negative position fails here, so the division sees none that matters */
         inside = gn_and(g, inside, gn_inside(g, at, adze_index(g, blocks[d] * strides[d])));
         if (strides[d] > 1)
-            inside = gn_and(g, inside, adze_index_cmp(g, "eq", adze_index_rem(g, at, stride), zero));
+            inside =
+                gn_and(g, inside, adze_index_cmp(g, "eq", adze_index_rem(g, at, stride), zero));
         column = adze_index_add(g, adze_index_mul(g, column, adze_index(g, blocks[d])),
                                 adze_index_div(g, at, stride));
     }

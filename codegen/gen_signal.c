@@ -1,5 +1,6 @@
 /* dft and stft, by the defining sums. The roots of unity e^(2 pi i m / length) of a short transform
- * are computed once into two local tables, and m = k * n mod length is counted along, not multiplied. */
+ * are computed once into two local tables, and m = k * n mod length is counted along, not
+ * multiplied. */
 #include "codegen/gen_math.h"
 
 #include <string.h>
@@ -13,13 +14,14 @@ typedef struct transform {
     MlirValue x, x_at[ADZE_MAX_RANK];
     int axis; /* of x: the samples; its last axis holds the parts */
     adze_shape xs;
-    MlirValue start;   /* of the frame, null: 0 */
-    MlirValue window;  /* null: none */
+    MlirValue start;  /* of the frame, null: 0 */
+    MlirValue window; /* null: none */
     bool inverse;
     bool mirrored; /* x holds only the first half of a conjugate-symmetric signal */
 } transform;
 
-static void root_at(adze_gen *g, const transform *t, MlirValue m, adze_scalar *re, adze_scalar *im) {
+static void root_at(adze_gen *g, const transform *t, MlirValue m, adze_scalar *re,
+                    adze_scalar *im) {
     adze_scalar turn = gn_num(g, t->work, 2 * 3.14159265358979323846 / (double)t->length);
     adze_scalar angle = gn_mul(g, adze_index_to(g, m, t->work), turn);
     *re = gn_unary(g, "cos", angle);
@@ -154,7 +156,8 @@ bool adze_gen_dft(adze_gen *g, MlirOperation op) {
     bool skip[ADZE_MAX_RANK] = {false};
     skip[t.axis] = skip[rank - 1] = true;
     adze_nest nest = gn_nest(g, t.x, rank, skip, at);
-    gn_loop bins = gn_loop_begin(g, "k", adze_index(g, 0), adze_extent(g, result, t.axis), 0, NULL, NULL);
+    gn_loop bins =
+        gn_loop_begin(g, "k", adze_index(g, 0), adze_extent(g, result, t.axis), 0, NULL, NULL);
     memcpy(t.x_at, at, (size_t)rank * sizeof *at);
     adze_scalar sum[2];
     if (!bin_sum(g, &t, adze_index(g, t.length), bins.iv, sum))
@@ -185,8 +188,8 @@ bool adze_gen_stft(adze_gen *g, MlirOperation op) {
             return gn_fail(g, op, "the window is not a list");
         t.length = ws.dims[0];
     }
-    if (t.length < 1 || (ys.dims[1] > 0 && t.xs.dims[1] >= 0 &&
-                         (ys.dims[1] - 1) * step + t.length > t.xs.dims[1]))
+    if (t.length < 1 ||
+        (ys.dims[1] > 0 && t.xs.dims[1] >= 0 && (ys.dims[1] - 1) * step + t.length > t.xs.dims[1]))
         return gn_fail(g, op, "a frame of %lld does not fit the signal", (long long)t.length);
     if (!y.ptr || gn_is_empty(&ys))
         return true;

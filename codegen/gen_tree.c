@@ -7,8 +7,8 @@
  *       for each of the leaf's rows: y[n, target] += weight
  *     y[n, :] averaged, based, post-transformed
  *
- * The tables are data: indices from them are clamped and a walk ends after as many steps as there are
- * nodes, so that no table makes generated code read outside or run forever. */
+ * The tables are data: indices from them are clamped and a walk ends after as many steps as there
+ * are nodes, so that no table makes generated code read outside or run forever. */
 #include "codegen/gen_math.h"
 
 #include <mlir-c/BuiltinAttributes.h>
@@ -17,8 +17,20 @@
 #include <math.h>
 #include <string.h>
 
-enum { X, FEATURE, THRESHOLD, MODE, TRUE_NEXT, FALSE_NEXT, LEAF_FIRST, LEAF_COUNT, LEAF_TARGET,
-       LEAF_WEIGHT, ROOTS, BASE };
+enum {
+    X,
+    FEATURE,
+    THRESHOLD,
+    MODE,
+    TRUE_NEXT,
+    FALSE_NEXT,
+    LEAF_FIRST,
+    LEAF_COUNT,
+    LEAF_TARGET,
+    LEAF_WEIGHT,
+    ROOTS,
+    BASE
+};
 
 enum { SUM, AVERAGE, MIN, MAX };
 static const char *const aggregates[] = {"SUM", "AVERAGE", "MIN", "MAX"};
@@ -35,15 +47,6 @@ typedef struct ensemble {
     MlirValue row;
 } ensemble;
 
-static int choice(adze_gen *g, MlirOperation op, const char *attr, int n, const char *const *names) {
-    const char *text = adze_get_str(g->ctx, op, attr);
-    for (int i = 0; text && i < n; i++)
-        if (!strcmp(names[i], text))
-            return i;
-    gn_fail(g, op, "unknown %s '%s'", attr, text ? text : "");
-    return -1;
-}
-
 /* A table's entry as an index within [0, limit). */
 static bool table_index(adze_gen *g, const ensemble *e, int table, MlirValue at, MlirValue limit,
                         MlirValue *out) {
@@ -57,7 +60,8 @@ static bool table_index(adze_gen *g, const ensemble *e, int table, MlirValue at,
 
 /* ---- the branch that NaN takes ---- */
 
-/* Whether node's entry of `missing` is set: i1. A splat is a constant; else bits in 64-bit words. */
+/* Whether node's entry of `missing` is set: i1. A splat is a constant; else bits in 64-bit words.
+ */
 static bool missing_bit(adze_gen *g, const ensemble *e, MlirValue node, MlirValue *out) {
     MlirAttribute a = adze_get(e->op, "missing");
     if (mlirAttributeIsNull(a) || !mlirAttributeIsADenseElements(a))
@@ -68,7 +72,8 @@ static bool missing_bit(adze_gen *g, const ensemble *e, MlirValue node, MlirValu
         return gn_fail(g, e->op, "missing does not have one value per node");
     MlirType element = mlirShapedTypeGetElementType(mlirAttributeGetType(a));
     adze_dtype dtype = adze_element_dtype(g->ctx, element);
-    const uint8_t *raw = dtype == ADZE_bool || dtype == ADZE_NO_DTYPE ? NULL : mlirDenseElementsAttrGetRawData(a);
+    const uint8_t *raw =
+        dtype == ADZE_bool || dtype == ADZE_NO_DTYPE ? NULL : mlirDenseElementsAttrGetRawData(a);
     size_t bytes = raw ? adze_dtype_get(dtype)->host_bytes : 1;
     if (splat) {
         bool set = raw ? raw[0] != 0 : mlirDenseElementsAttrGetBoolSplatValue(a);
@@ -80,15 +85,17 @@ static bool missing_bit(adze_gen *g, const ensemble *e, MlirValue node, MlirValu
     for (int64_t w = 0; w * 64 < n; w++) {
         uint64_t value = 0;
         for (int64_t i = w * 64; i < n && i < (w + 1) * 64; i++)
-            if (raw ? raw[(size_t)i * bytes] != 0 : mlirDenseElementsAttrGetBoolValue(a, (intptr_t)i))
+            if (raw ? raw[(size_t)i * bytes] != 0
+                    : mlirDenseElementsAttrGetBoolValue(a, (intptr_t)i))
                 value |= (uint64_t)1 << (i - w * 64);
         if (value)
             bits = gn_select(g, adze_index_cmp(g, "eq", word, adze_index(g, w)),
                              adze_scalar_i64(&g->b, ADZE_u64, (int64_t)value), bits);
     }
     adze_scalar shift = adze_index_to(g, adze_index_rem(g, node, adze_index(g, 64)), ADZE_u64);
-    *out = gn_cast(g, gn_binary(g, "bit_and", gn_binary(g, "shift_right", bits, shift),
-                                adze_scalar_i64(&g->b, ADZE_u64, 1)),
+    *out = gn_cast(g,
+                   gn_binary(g, "bit_and", gn_binary(g, "shift_right", bits, shift),
+                             adze_scalar_i64(&g->b, ADZE_u64, 1)),
                    ADZE_bool)
                .value;
     return true;
@@ -96,7 +103,8 @@ static bool missing_bit(adze_gen *g, const ensemble *e, MlirValue node, MlirValu
 
 static bool missing_anywhere(MlirOperation op) {
     MlirAttribute a = adze_get(op, "missing");
-    if (mlirAttributeIsNull(a) || !mlirAttributeIsADenseElements(a) || !mlirDenseElementsAttrIsSplat(a))
+    if (mlirAttributeIsNull(a) || !mlirAttributeIsADenseElements(a) ||
+        !mlirDenseElementsAttrIsSplat(a))
         return true;
     MlirType element = mlirShapedTypeGetElementType(mlirAttributeGetType(a));
     if (mlirTypeIsAInteger(element) && mlirIntegerTypeGetWidth(element) > 1)
@@ -124,7 +132,9 @@ static bool walk(adze_gen *g, const ensemble *e, MlirValue root, MlirValue *leaf
     adze_scalar mode, x, threshold;
     if (!adze_read(g, e->in[MODE], &loop.carried[0], &mode))
         return false;
-    MlirValue inner = gn_unary(g, "not", gn_binary(g, "equal", mode, adze_scalar_i64(&g->b, mode.dtype, 0))).value;
+    MlirValue inner =
+        gn_unary(g, "not", gn_binary(g, "equal", mode, adze_scalar_i64(&g->b, mode.dtype, 0)))
+            .value;
     gn_while_do(g, &loop, gn_and(g, inner, adze_index_cmp(g, "lt", loop.carried[1], n_nodes)));
     MlirValue node = loop.carried[0];
     if (!table_index(g, e, FEATURE, node, adze_extent(g, e->in[X], 1), &feature))
@@ -157,11 +167,13 @@ static bool walk(adze_gen *g, const ensemble *e, MlirValue root, MlirValue *leaf
 static bool add_leaf(adze_gen *g, const ensemble *e, MlirValue leaf) {
     MlirValue zero = adze_index(g, 0), n_leaves = adze_extent(g, e->in[LEAF_TARGET], 0), target;
     adze_scalar first, count, weight;
-    if (!adze_read(g, e->in[LEAF_FIRST], &leaf, &first) || !adze_read(g, e->in[LEAF_COUNT], &leaf, &count))
+    if (!adze_read(g, e->in[LEAF_FIRST], &leaf, &first) ||
+        !adze_read(g, e->in[LEAF_COUNT], &leaf, &count))
         return false;
     MlirValue low = gn_index_clamp(g, adze_index_from(g, first), zero, n_leaves);
     MlirValue room = adze_index_sub(g, n_leaves, low);
-    MlirValue high = adze_index_add(g, low, gn_index_clamp(g, adze_index_from(g, count), zero, room));
+    MlirValue high =
+        adze_index_add(g, low, gn_index_clamp(g, adze_index_from(g, count), zero, room));
     gn_loop loop = gn_loop_begin(g, "leaf", low, high, 0, NULL, NULL);
     if (!table_index(g, e, LEAF_TARGET, loop.iv, adze_index(g, e->ys.dims[1]), &target) ||
         !gn_read(g, e->in[LEAF_WEIGHT], &loop.iv, e->work, &weight))
@@ -190,7 +202,8 @@ static adze_scalar probit(adze_gen *g, adze_scalar p) {
     adze_scalar newton = gn_div(g, f, slope);
     adze_scalar step = gn_div(g, newton, gn_add(g, one, gn_mul(g, y, newton)));
     /* in the far tail the slope vanishes: there it stays */
-    adze_scalar safe = gn_select(g, gn_binary(g, "greater", slope, gn_num(g, t, 1e-30)).value, step, zero);
+    adze_scalar safe =
+        gn_select(g, gn_binary(g, "greater", slope, gn_num(g, t, 1e-30)).value, step, zero);
     y = gn_sub(g, y, safe);
     gn_loop_end(g, &loop, &y, &y);
     y = gn_mul(g, gn_num(g, t, sqrt(2)), y);
@@ -208,7 +221,8 @@ static bool finish_targets(adze_gen *g, const ensemble *e) {
     if (e->aggregate == AVERAGE && n_roots > 0)
         y = gn_div(g, y, gn_num(g, e->work, n_roots));
     if (e->aggregate == MIN || e->aggregate == MAX) /* a target that no leaf named is 0 */
-        y = gn_select(g, gn_unary_p(g, "is_inf", (double[]){1, 1}, y).value, gn_num(g, e->work, 0), y);
+        y = gn_select(g, gn_unary_p(g, "is_inf", (double[]){1, 1}, y).value, gn_num(g, e->work, 0),
+                      y);
     if (!adze_is_none(e->in[BASE])) {
         if (!gn_read(g, e->in[BASE], &loop.iv, e->work, &base))
             return false;
@@ -226,7 +240,8 @@ static bool finish_targets(adze_gen *g, const ensemble *e) {
 /* Over a row's targets; softmax_zero leaves zeros as they are. */
 static void softmax_row(adze_gen *g, const ensemble *e) {
     MlirValue zero = adze_index(g, 0), targets = adze_index(g, e->ys.dims[1]);
-    adze_scalar max = adze_scalar_neutral(&g->b, "max", e->work), sum = gn_num(g, e->work, 0), y, next;
+    adze_scalar max = adze_scalar_neutral(&g->b, "max", e->work), sum = gn_num(g, e->work, 0), y,
+                next;
     adze_scalar none = sum;
     bool zeros_stay = e->post == POST_SOFTMAX_ZERO;
     gn_loop loop = gn_loop_begin(g, "target", zero, targets, 1, &max, (const char *[]){"max"});
@@ -255,8 +270,8 @@ static void softmax_row(adze_gen *g, const ensemble *e) {
 static bool read_ensemble(adze_gen *g, MlirOperation op, ensemble *e) {
     MlirValue y;
     *e = (ensemble){.op = op, .y = adze_gen_destination(g, mlirOperationGetResult(op, 0))};
-    e->aggregate = choice(g, op, "aggregate", 4, aggregates);
-    e->post = e->aggregate < 0 ? -1 : choice(g, op, "post_transform", 5, posts);
+    e->aggregate = gn_choice(g, op, "aggregate", 4, aggregates);
+    e->post = e->aggregate < 0 ? -1 : gn_choice(g, op, "post_transform", 5, posts);
     if (e->post < 0 || !gn_result(g, op, 0, &y, &e->ys) || !gn_need_float(g, op, &e->ys))
         return false;
     for (int i = 0; i < BASE; i++)
@@ -276,7 +291,8 @@ static bool read_ensemble(adze_gen *g, MlirOperation op, ensemble *e) {
     e->work = e->ys.dtype;
     if (gn_compute(e->work) != e->work || !gn_need_number(g, op, &e->shape[X]))
         return gn_fail(g, op, "has no loops for a result of %s", adze_dtype_get(e->work)->name);
-    e->compare = e->shape[X].dtype == e->shape[THRESHOLD].dtype ? gn_compute(e->shape[X].dtype) : ADZE_f64;
+    e->compare =
+        e->shape[X].dtype == e->shape[THRESHOLD].dtype ? gn_compute(e->shape[X].dtype) : ADZE_f64;
     return true;
 }
 

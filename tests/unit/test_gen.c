@@ -1,10 +1,10 @@
-/* Kernels against the reference, on random data: each case is one operation as a level-2 kernel, lowered
- * to loops, emitted as C, compiled for this machine and called; its results are compared with what
- * adze_ref_eval says of the same operation.
+/* Kernels against the reference, on random data: each case is one operation as a level-2 kernel,
+ * lowered to loops, emitted as C, compiled for this machine and called; its results are compared
+ * with what adze_ref_eval says of the same operation.
  *
  * All cases become one C file, compiled once with every warning an error and undefined behaviour
- * trapping. To run some: test_gen WORD... (of the operation's name, or #NUMBER); with GEN_SHOW=1 their C
- * is printed. */
+ * trapping. To run some: test_gen WORD... (of the operation's name, or #NUMBER); with GEN_SHOW=1
+ * their C is printed. */
 #include "codegen/emit.h"
 #include "codegen/gen.h"
 #include "reference/reference.h"
@@ -21,8 +21,8 @@
 #include <unistd.h>
 
 /* in, out: types separated by spaces. TYPE=low:high draws from that range, TYPE=a,b,c repeats these
- * values, `none` is an absent operand or result, TYPE! a result that the kernel does not store, @TYPE an
- * operand that the kernel itself computes (by adze.trilu), as fusion makes them.
+ * values, `none` is an absent operand or result, TYPE! a result that the kernel does not store,
+ * @TYPE an operand that the kernel itself computes (by adze.trilu), as fusion makes them.
  * tolerance: of floats, relative to the output's range; 0: 2e-5. */
 typedef struct gen_case {
     const char *op, *attrs, *in, *out;
@@ -106,8 +106,8 @@ static void parameters(const prepared *p, bool call, adze_text *t) {
         adze_text_printf(t, "%s%%%c%d", n ? ", " : "", in ? 'x' : 'y', k);
         adze_text_printf(&types, "%smemref<%s>", n++ ? ", " : "", v->type);
         if (!call)
-            adze_text_printf(t, ": memref<%s> {adze.name = \"%c%d\", adze.access = \"%s\"}", v->type,
-                             in ? 'x' : 'y', k, in ? "read" : "write");
+            adze_text_printf(t, ": memref<%s> {adze.name = \"%c%d\", adze.access = \"%s\"}",
+                             v->type, in ? 'x' : 'y', k, in ? "read" : "write");
     }
     if (call)
         adze_text_printf(t, ") : (%s) -> ()\n", types.data);
@@ -123,16 +123,19 @@ static void kernel_text(const prepared *p, adze_text *t) {
     parameters(p, false, t);
     adze_text_puts(t, ") attributes {adze.kernel} {\n");
     for (int i = 0; i < p->n_in; i++)
-        adze_text_printf(t, p->in[i].absent ? "%%v%d = \"adze.none\"() : () -> !adze.absent\n"
-                                            : "%%v%d = bufferization.to_tensor %%x%d : memref<%s> to "
-                                              "tensor<%s>\n",
+        adze_text_printf(t,
+                         p->in[i].absent ? "%%v%d = \"adze.none\"() : () -> !adze.absent\n"
+                                         : "%%v%d = bufferization.to_tensor %%x%d : memref<%s> to "
+                                           "tensor<%s>\n",
                          i, i, p->in[i].type, p->in[i].type);
     for (int i = 0; i < p->n_in; i++)
         if (p->in[i].computed)
-            adze_text_printf(t, "%%k%d = \"adze.none\"() : () -> !adze.absent\n%%w%d = "
-                                "\"adze.trilu\"(%%v%d, %%k%d) {upper = true} : (tensor<%s>, !adze.absent) "
-                                "-> tensor<%s>\n",
-                             i, i, i, i, p->in[i].type, p->in[i].type);
+            adze_text_printf(
+                t,
+                "%%k%d = \"adze.none\"() : () -> !adze.absent\n%%w%d = "
+                "\"adze.trilu\"(%%v%d, %%k%d) {upper = true} : (tensor<%s>, !adze.absent) "
+                "-> tensor<%s>\n",
+                i, i, i, i, p->in[i].type, p->in[i].type);
     adze_text_printf(t, "%%r:%d = \"adze.%s\"(", p->n_out, p->c->op);
     for (int i = 0; i < p->n_in; i++)
         adze_text_printf(t, "%s%%%c%d", i ? ", " : "", p->in[i].computed ? 'w' : 'v', i);
@@ -143,17 +146,19 @@ static void kernel_text(const prepared *p, adze_text *t) {
     adze_text_puts(t, ")\n");
     for (int i = 0; i < p->n_out; i++)
         if (!p->out[i].absent && !p->out[i].unused)
-            adze_text_printf(t, "bufferization.materialize_in_destination %%r#%d in restrict writable %%y%d "
-                                ": (tensor<%s>, memref<%s>) -> ()\n",
-                             i, i, p->out[i].type, p->out[i].type);
+            adze_text_printf(
+                t,
+                "bufferization.materialize_in_destination %%r#%d in restrict writable %%y%d "
+                ": (tensor<%s>, memref<%s>) -> ()\n",
+                i, i, p->out[i].type, p->out[i].type);
     adze_text_puts(t, "return\n}\n");
 }
 
 static void die(const prepared *p, const char *what) {
     adze_text t = {0};
     adze_diagnostics_print(&p->ctx->diags, &t);
-    fail_msg("case #%d: %s (%s | %s | %s): %s\n%s", p->number, p->c->op, p->c->in, p->c->out, p->c->attrs,
-             what, t.data ? t.data : "");
+    fail_msg("case #%d: %s (%s | %s | %s): %s\n%s", p->number, p->c->op, p->c->in, p->c->out,
+             p->c->attrs, what, t.data ? t.data : "");
 }
 
 static MlirModule parse(const prepared *p, const char *text) {
@@ -202,8 +207,8 @@ static void emit_case(prepared *p, adze_text *c, const char **runtime, int *n_ru
     if (getenv("GEN_SHOW"))
         puts(k->text);
     adze_emit_prototype(&m, k, c);
-    adze_text_printf(c, ";\n%s\nvoid call_%d(void **p);\nvoid call_%d(void **p) {\n    %s(", k->text, p->number,
-                     p->number, k->name);
+    adze_text_printf(c, ";\n%s\nvoid call_%d(void **p);\nvoid call_%d(void **p) {\n    %s(",
+                     k->text, p->number, p->number, k->name);
     for (int i = 0; i < k->n_params; i++)
         adze_text_printf(c, "%sp[%d]", i ? ", " : "", i);
     adze_text_puts(c, ");\n}\n\n");
@@ -231,7 +236,8 @@ static void fill(const value *v, adze_tensor *t) {
     }
     const char *at = v->values;
     for (size_t i = 0; i < adze_tensor_count(t); i++) {
-        double x = real ? low + (high - low) * uniform() : floor(low + (high - low + 1) * uniform());
+        double x =
+            real ? low + (high - low) * uniform() : floor(low + (high - low + 1) * uniform());
         if (list) {
             char *end;
             x = strtod(at, &end);
@@ -278,8 +284,9 @@ static bool run_case(const prepared *p, void (*call)(void **)) {
         if (p->in[i].computed) {
             const adze_tensor *given[2] = {&in[i], NULL};
             adze_tensor computed;
-            if (!adze_ref_eval(p->ctx, p->reference, adze_defining(mlirOperationGetOperand(p->op, i)), given,
-                               &computed, arena))
+            if (!adze_ref_eval(p->ctx, p->reference,
+                               adze_defining(mlirOperationGetOperand(p->op, i)), given, &computed,
+                               arena))
                 die(p, "the reference refuses its operand");
             in[i] = computed;
         }
@@ -302,11 +309,12 @@ static bool run_case(const prepared *p, void (*call)(void **)) {
             guard_holds(got[i], adze_tensor_host_bytes(&want[i]), 0xfa))
             continue;
         ok = false;
-        print_error("case #%d: %s (%s | %s | %s): result %d: %zu of %zu differ; at %zu got %g, want %g; "
-                    "relative error %g, limit %g%s\n",
-                    p->number, p->c->op, p->c->in, p->c->out, p->c->attrs, i, e.mismatches, e.count, e.worst,
-                    e.got, e.want, e.max_rel, limit,
-                    guard_holds(got[i], adze_tensor_host_bytes(&want[i]), 0xfa) ? "" : "; wrote beyond it");
+        print_error(
+            "case #%d: %s (%s | %s | %s): result %d: %zu of %zu differ; at %zu got %g, want %g; "
+            "relative error %g, limit %g%s\n",
+            p->number, p->c->op, p->c->in, p->c->out, p->c->attrs, i, e.mismatches, e.count,
+            e.worst, e.got, e.want, e.max_rel, limit,
+            guard_holds(got[i], adze_tensor_host_bytes(&want[i]), 0xfa) ? "" : "; wrote beyond it");
     }
     for (int i = 0; i < n_args; i++)
         free(args[i]);
@@ -324,11 +332,12 @@ static void *compile(const char *source, const char *folder) {
     fputs(source, f);
     fclose(f);
     const char *cc = getenv("CC");
-    snprintf(command, sizeof command,
-             "%s -std=c11 -O1 -g -shared -fPIC -ffp-contract=off -Wall -Wextra -Wconversion -Wpedantic "
-             "-Werror -fsanitize=undefined -fsanitize-undefined-trap-on-error -I%s/runtime %s -o "
-             "%s/kernels.so -lm",
-             cc && *cc ? cc : "cc", ADZE_SOURCE_DIR, path, folder);
+    snprintf(
+        command, sizeof command,
+        "%s -std=c11 -O1 -g -shared -fPIC -ffp-contract=off -Wall -Wextra -Wconversion -Wpedantic "
+        "-Werror -fsanitize=undefined -fsanitize-undefined-trap-on-error -I%s/runtime %s -o "
+        "%s/kernels.so -lm",
+        cc && *cc ? cc : "cc", ADZE_SOURCE_DIR, path, folder);
     if (system(command))
         fail_msg("the C does not compile: %s", command);
     snprintf(path, sizeof path, "%s/kernels.so", folder);
@@ -352,9 +361,12 @@ static void test_kernels(void **state) {
         if (chosen(i))
             emit_case(&all[i], &body, runtime, &n_runtime);
     }
-    adze_text_puts(&source, "#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <math.h>\n");
+    adze_text_puts(
+        &source,
+        "#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <math.h>\n");
     for (int i = 0; i < n_runtime; i++)
-        adze_text_printf(&source, runtime[i][0] == '<' ? "#include %s\n" : "#include \"%s\"\n", runtime[i]);
+        adze_text_printf(&source, runtime[i][0] == '<' ? "#include %s\n" : "#include \"%s\"\n",
+                         runtime[i]);
     adze_text_append(&source, body.data ? body.data : "", body.length);
     char folder[] = "/tmp/adze-gen-XXXXXX";
     assert_non_null(mkdtemp(folder));
