@@ -1,65 +1,109 @@
 /* Sizes of an image: exact for weights, state and scratch; upper estimates for code and stack; and
- * whether it all fits the target. */
+ * whether it all fits the target. The estimates are sums over the operations of level 3, by size.def. */
 #include "codegen/tree_internal.h"
 
-#include <inttypes.h>
+#include <mlir-c/BuiltinTypes.h>
 
-/* Bytes of machine code of one operation of level 3, by family: generous averages over the targets'
- * instruction sets, so that the sum is an upper estimate. */
-enum {
-    CODE_OPERATION = 10,
-    CODE_MEMORY = 10,
-    CODE_CALL = 24,
-    CODE_LOOP = 40,
-    CODE_KERNEL = 96,
-    CODE_ENTRY = 400,
-    CODE_PROGRAM = 9000, /* start-up, self-test, printing */
-    CODE_MATH = 1800,    /* one function of libm with its tables */
-    STACK_PROGRAM = 1024,
-    STACK_KERNEL = 512,
+#include <inttypes.h>
+#include <string.h>
+
+typedef struct size_row {
+    const char *arch;
+    unsigned pointer_bits;
+    adze_fpu fpu;
+    unsigned program, program_stack, kernel_stack;
+    double load, loop, index, integer, wide, real, requantize, math, call, libm;
+} size_row;
+
+static const size_row size_rows[] = {
+#define TARGET(...) {__VA_ARGS__},
+#define MATH(op, bytes, group)
+#include "codegen/size.def"
+#undef TARGET
+#undef MATH
 };
 
-typedef struct code_count {
-    uint64_t bytes;
-    bool math;
-} code_count;
+typedef struct math_row {
+    const char *op;
+    unsigned bytes;
+    const char *group;
+} math_row;
 
-static void count(MlirOperation op, void *user) {
-    code_count *c = user;
-    if (adze_is_op(op, "arith.constant"))
-        return;
-    if (adze_is_op(op, "scf.for") || adze_is_op(op, "scf.while"))
-        c->bytes += CODE_LOOP;
-    else if (adze_is_op(op, "func.call"))
-        c->bytes += CODE_CALL;
-    else if (adze_is_op(op, "memref.load") || adze_is_op(op, "memref.store"))
-        c->bytes += CODE_MEMORY;
-    else
-        c->bytes += CODE_OPERATION;
+static const math_row math_rows[] = {
+#define TARGET(...)
+#define MATH(op, bytes, group) {op, bytes, group},
+#include "codegen/size.def"
+#undef TARGET
+#undef MATH
+};
+
+static const size_row *row_of(const adze_target *target) {
+    const size_row *row = size_rows;
+    while (strcmp(row->arch, "any") &&
+           (strcmp(row->arch, target->arch) || row->pointer_bits != target->pointer_bits ||
+            row->fpu != target->fpu || !target->bare))
+        row++;
+    return row;
 }
 
-/* How many functions of libm the modules call: rows of emit_ops.def with one. */
-static const char *const math_ops[] = {
-    "math.exp",  "math.log",   "math.tanh", "math.sin",  "math.cos",   "math.erf",
-    "math.powf", "math.expm1", "math.log1p", "math.atan", "math.atan2", "math.sinh",
-    "math.cosh", "math.tan",   "math.asin", "math.acos", "math.asinh", "math.acosh",
-    "math.atanh", "arith.remf",
-};
+typedef struct size_count {
+    const size_row *row;
+    double bytes;
+    bool math[ADZE_COUNT(math_rows)];
+} size_count;
 
-typedef struct math_seen {
-    bool used[ADZE_COUNT(math_ops)];
-} math_seen;
+/* The class of an arith operation: by its result, or by what it compares. */
+static double arithmetic(const size_row *row, MlirOperation op) {
+    bool compares = adze_is_op(op, "arith.cmpi") || adze_is_op(op, "arith.cmpf");
+    MlirType type = mlirValueGetType(compares ? mlirOperationGetOperand(op, 0)
+                                              : mlirOperationGetResult(op, 0));
+    if (mlirTypeIsAIndex(type))
+        return row->index;
+    if (mlirTypeIsAFloat(type))
+        return mlirTypeIsAF64(type) ? 4 * row->real : row->real;
+    return mlirTypeIsAInteger(type) && mlirIntegerTypeGetWidth(type) > 32 ? row->wide : row->integer;
+}
 
-static void find_math(MlirOperation op, void *user) {
-    math_seen *seen = user;
-    for (size_t i = 0; i < ADZE_COUNT(math_ops); i++)
-        seen->used[i] = seen->used[i] || adze_is_op(op, math_ops[i]);
+static void count(MlirOperation op, void *user) {
+    size_count *c = user;
+    MlirStringRef name = mlirIdentifierStr(mlirOperationGetName(op));
+    for (size_t i = 0; i < ADZE_COUNT(math_rows); i++)
+        c->math[i] = c->math[i] || adze_is_op(op, math_rows[i].op);
+    if (adze_is_op(op, "arith.constant"))
+        return;
+    if (name.length > 6 && memcmp(name.data, "arith.", 6) == 0)
+        c->bytes += arithmetic(c->row, op);
+    else if (name.length > 5 && memcmp(name.data, "math.", 5) == 0)
+        c->bytes += c->row->math;
+    else if (adze_is_op(op, "memref.load"))
+        c->bytes += c->row->load;
+    else if (adze_is_op(op, "scf.for") || adze_is_op(op, "scf.while"))
+        c->bytes += c->row->loop;
+    else if (adze_is_op(op, "func.call"))
+        c->bytes += c->row->call * (double)mlirOperationGetNumOperands(op);
+    else if (adze_is_op(op, "adze.requantize"))
+        c->bytes += c->row->requantize;
+}
+
+static unsigned math_bytes(const size_count *c) {
+    unsigned total = 0;
+    for (size_t i = 0; i < ADZE_COUNT(math_rows); i++) {
+        if (!c->math[i])
+            continue;
+        bool largest = true;
+        for (size_t j = 0; j < ADZE_COUNT(math_rows); j++)
+            if (c->math[j] && j != i && strcmp(math_rows[i].group, math_rows[j].group) == 0)
+                largest = largest && (math_rows[i].bytes > math_rows[j].bytes ||
+                                      (math_rows[i].bytes == math_rows[j].bytes && i < j));
+        total += largest ? math_rows[i].bytes : math_rows[i].bytes / 4;
+    }
+    return total;
 }
 
 bool tree_estimate(tree *t) {
-    uint64_t stack = 0;
-    math_seen seen = {{false}};
-    t->code_estimate = CODE_PROGRAM;
+    const size_row *row = row_of(t->target);
+    size_count c = {.row = row};
+    uint64_t locals = 0;
     t->weights = t->state = t->scratch = 0;
     for (int i = 0; i < t->n; i++) {
         const adze_c_module *m = &t->modules[i];
@@ -71,23 +115,18 @@ bool tree_estimate(tree *t) {
                 t->state += m->regions[r].bytes;
         }
         for (int k = 0; k < m->n_kernels; k++) {
-            const adze_c_kernel *kernel = &m->kernels[k];
-            code_count c = {0};
-            adze_walk(kernel->op, count, &c);
-            t->code_estimate += CODE_KERNEL + c.bytes;
-            uint64_t need = kernel->local_bytes + STACK_KERNEL;
-            stack = need > stack ? need : stack;
+            if (m->kernels[k].runtime || m->kernels[k].same_as >= 0)
+                continue;
+            adze_walk(m->kernels[k].op, count, &c);
+            locals = m->kernels[k].local_bytes > locals ? m->kernels[k].local_bytes : locals;
         }
-        for (int e = 0; e < m->n_entries; e++) {
-            code_count c = {0};
+        for (int e = 0; e < m->n_entries; e++)
             adze_walk(m->entries[e].op, count, &c);
-            t->code_estimate += CODE_ENTRY + c.bytes;
-        }
-        adze_walk(mlirModuleGetOperation(m->module), find_math, &seen);
     }
-    for (size_t i = 0; i < ADZE_COUNT(math_ops); i++)
-        t->code_estimate += seen.used[i] ? CODE_MATH : 0;
-    t->stack_estimate = stack + STACK_PROGRAM;
+    t->code_estimate = row->program + (uint64_t)(c.bytes + row->libm * math_bytes(&c) + 0.5);
+    t->stack_estimate = row->kernel_stack + locals;
+    if (t->stack_estimate < row->program_stack)
+        t->stack_estimate = row->program_stack;
     t->stack_reserved = t->target->stack_bytes > t->stack_estimate
                             ? 0
                             : (t->stack_estimate + 1023) / 1024 * 1024;
