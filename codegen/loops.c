@@ -4,22 +4,13 @@
  * its schedule says, or is handed to its operation's own generator. See gen.h. */
 #include "codegen/gen.h"
 
+#include "ir/schedule.h"
+
 #include <mlir-c/BuiltinAttributes.h>
 #include <mlir-c/BuiltinTypes.h>
 #include <mlir-c/Dialect/Func.h>
 
 #include <string.h>
-
-/* The schedule of the default nest: tile sizes per output axis (0: not tiled), outermost first. */
-static void read_tiles(MlirOperation kernel, int rank, int64_t *tile) {
-    memset(tile, 0, (size_t)rank * sizeof *tile);
-    MlirAttribute schedule = adze_get(kernel, "adze.schedule");
-    if (mlirAttributeIsNull(schedule) || !mlirAttributeIsADictionary(schedule))
-        return;
-    adze_attr_i64s(
-        mlirDictionaryAttrGetElementByName(schedule, mlirStringRefCreateFromCString("tile")), rank,
-        tile);
-}
 
 /* What the axes of a result are called, by rank, in the loops that people read. */
 static const char *axis_name(adze_gen *g, int rank, int axis) {
@@ -31,16 +22,24 @@ static const char *axis_name(adze_gen *g, int rank, int axis) {
 }
 
 /* for each tile { for each element of the tile { out[i] = read(value, i) } } */
-static bool default_nest(adze_gen *g, MlirValue value, MlirValue memref) {
+static bool default_nest(adze_gen *g, const adze_schedule *schedule, MlirValue value,
+                         MlirValue memref) {
     adze_shape shape;
     if (!adze_value_shape(g->ctx, value, &shape))
         return adze_error(&g->ctx->diags, NULL, "a kernel materialises a value that is no tensor");
-    int64_t tile[ADZE_MAX_RANK];
-    read_tiles(g->kernel, shape.rank, tile);
+    if (!adze_schedule_fits(g->ctx, adze_get_str(g->ctx, g->kernel, "sym_name"), schedule, shape.rank))
+        return false;
+    int64_t tile[ADZE_MAX_RANK] = {0};
+    int order[ADZE_MAX_RANK];
+    for (int i = 0; i < shape.rank; i++) {
+        tile[i] = schedule->n_tile ? schedule->tile[i] : 0;
+        order[i] = schedule->n_order ? (int)schedule->order[i] : i;
+    }
     MlirValue extent[ADZE_MAX_RANK], start[ADZE_MAX_RANK], index[ADZE_MAX_RANK];
     adze_for tiles[ADZE_MAX_RANK], loops[ADZE_MAX_RANK];
     int n_tiles = 0, n_loops = 0;
-    for (int d = 0; d < shape.rank; d++) {
+    for (int i = 0; i < shape.rank; i++) {
+        int d = order[i];
         extent[d] = adze_extent(g, value, d);
         start[d] = adze_index(g, 0);
         bool tiled = tile[d] > 0 && (shape.dims[d] < 0 || tile[d] < shape.dims[d]);
@@ -54,7 +53,8 @@ static bool default_nest(adze_gen *g, MlirValue value, MlirValue memref) {
                                         adze_index(g, tile[d]), 0, NULL, NULL);
         start[d] = tiles[n_tiles++].iv;
     }
-    for (int d = 0; d < shape.rank; d++) {
+    for (int i = 0; i < shape.rank; i++) {
+        int d = order[i];
         if (shape.dims[d] == 1) {
             index[d] = adze_index(g, 0);
             continue;
@@ -84,6 +84,10 @@ static bool lower_root(adze_gen *g, MlirOperation materialize) {
     MlirValue value = mlirOperationGetOperand(materialize, 0);
     MlirOperation op = adze_defining(value);
     const adze_gen_row *row = mlirOperationIsNull(op) ? NULL : adze_gen_row_of(op);
+    const char *kernel = adze_get_str(g->ctx, g->kernel, "sym_name");
+    adze_schedule schedule;
+    if (!adze_schedule_read(g->ctx, kernel, adze_get(g->kernel, "adze.schedule"), &schedule))
+        return false;
     if (row && row->generate) {
         /* All of its results at once, when the first of them comes up. */
         for (MlirOperation before = mlirBlockGetFirstOperation(mlirOperationGetBlock(materialize));
@@ -91,9 +95,16 @@ static bool lower_root(adze_gen *g, MlirOperation materialize) {
             if (adze_is_op(before, "bufferization.materialize_in_destination") &&
                 mlirOperationEqual(adze_defining(mlirOperationGetOperand(before, 0)), op))
                 return true;
+        for (int i = 0; i < schedule.n_tile; i++)
+            if (schedule.tile[i])
+                return adze_error(&g->ctx->diags, kernel, "its operation has a generator of its own, "
+                                                          "which takes no tiles");
+        if (schedule.n_order)
+            return adze_error(&g->ctx->diags, kernel, "its operation has a generator of its own, which "
+                                                      "takes no order of loops");
         return row->generate(g, op);
     }
-    return default_nest(g, value, mlirOperationGetOperand(materialize, 1));
+    return default_nest(g, &schedule, value, mlirOperationGetOperand(materialize, 1));
 }
 
 static bool is_structured(MlirOperation op) {

@@ -141,7 +141,7 @@ static int group_to_join(adze_context *ctx, const adze_grouping *g, MlirOperatio
     return target;
 }
 
-static void group_add(adze_arena *arena, adze_group *group, MlirOperation op, bool heavy) {
+void adze_group_add(adze_arena *arena, adze_group *group, MlirOperation op, bool heavy) {
     if (group->n == group->capacity) {
         group->capacity = group->capacity ? 2 * group->capacity : 4;
         MlirOperation *grown = ADZE_NEW_ARRAY(arena, MlirOperation, (size_t)group->capacity);
@@ -174,7 +174,7 @@ void adze_fuse_block(adze_context *ctx, MlirBlock block, adze_grouping *out) {
         int target = group_to_join(ctx, out, op);
         out->group_of[i] = target >= 0 ? target : out->n++;
         /* collected last first; turned round below */
-        group_add(ctx->arena, &out->groups[out->group_of[i]], op, is_heavy(c));
+        adze_group_add(ctx->arena, &out->groups[out->group_of[i]], op, is_heavy(c));
     }
     for (int i = 0; i < out->n; i++) {
         adze_group *group = &out->groups[i];

@@ -32,6 +32,7 @@ typedef struct adze_grouping {
 
 adze_fuse_class adze_fuse_class_of(adze_context *ctx, MlirOperation op);
 void adze_fuse_block(adze_context *ctx, MlirBlock block, adze_grouping *out);
+void adze_group_add(adze_arena *arena, adze_group *group, MlirOperation op, bool heavy);
 /* The group with this root, or NULL. */
 const adze_group *adze_group_rooted(const adze_grouping *g, MlirOperation root);
 

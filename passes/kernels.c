@@ -8,7 +8,7 @@
  *
  * Values that several kernels see have a buffer; reshapes are other views of one. Results of the entry
  * are written straight into its trailing arguments. */
-#include "passes/fuse.h"
+#include "passes/plan.h"
 #include "passes/structured.h"
 #include "passes/table.h"
 #include "passes/valuemap.h"
@@ -29,7 +29,7 @@ typedef struct lowering {
     adze_builder before;   /* kernels go before the entry */
     adze_value_map memref; /* level-1 value -> its buffer */
     adze_value_map planned; /* level-1 value -> a buffer it is to be written to */
-    int n_inputs, n_kernels;
+    int n_inputs;
     struct lowering_write { /* states written at the end of the entry */
         MlirValue value;
         const char *state;
@@ -326,16 +326,6 @@ static bool add_argument(outline *o, MlirOperation op, MlirValue value, MlirValu
     return true;
 }
 
-/* The operation a kernel is named after: its contraction, window or reduction, or else its root. */
-static MlirOperation anchor_of(lowering *l, const adze_group *group) {
-    for (int i = 0; i < group->n; i++) {
-        adze_fuse_class c = adze_fuse_class_of(l->ctx, group->ops[i]);
-        if (c == ADZE_FUSE_HEAVY || c == ADZE_FUSE_REDUCE)
-            return group->ops[i];
-    }
-    return group->ops[group->n - 1];
-}
-
 /* What an operand is called in the kernel: as in ops.def for the operation the kernel is named after,
  * by its part in the epilogue for the others. */
 static const char *operand_name(adze_context *ctx, MlirOperation op, intptr_t i, bool anchor) {
@@ -356,7 +346,7 @@ static const char *operand_name(adze_context *ctx, MlirOperation op, intptr_t i,
 
 static bool collect_inputs(outline *o, const adze_group *group) {
     lowering *l = o->l;
-    MlirOperation anchor = anchor_of(l, group);
+    MlirOperation anchor = adze_group_anchor(l->ctx, group);
     for (int i = 0; i < group->n; i++) {
         MlirOperation op = group->ops[i];
         for (intptr_t k = 0; k < mlirOperationGetNumOperands(op); k++) {
@@ -375,31 +365,6 @@ static bool collect_inputs(outline *o, const adze_group *group) {
     }
     o->n_inputs = o->n;
     return true;
-}
-
-static const char *kernel_name(lowering *l, const adze_group *group) {
-    MlirOperation anchor = anchor_of(l, group);
-    MlirStringRef full = mlirIdentifierStr(mlirOperationGetName(anchor));
-    const char *dot = memchr(full.data, '.', full.length);
-    size_t skip = dot ? (size_t)(dot - full.data) + 1 : 0;
-    const char *kind = adze_is_op(anchor, "adze.unary") || adze_is_op(anchor, "adze.binary")
-                           ? adze_get_str(l->ctx, anchor, "kind")
-                           : adze_arena_strndup(l->ctx->arena, full.data + skip, full.length - skip);
-    return adze_arena_printf(l->ctx->arena, "k%02d_%s", l->n_kernels++, kind);
-}
-
-static MlirAttribute node_names(lowering *l, const adze_group *group) {
-    const char **names = ADZE_NEW_ARRAY(l->ctx->arena, const char *, (size_t)group->n);
-    int n = 0;
-    for (int i = 0; i < group->n; i++) {
-        const char *name = adze_node(l->ctx, group->ops[i]);
-        bool known = !*name;
-        for (int j = 0; j < n && !known; j++)
-            known = !strcmp(names[j], name);
-        if (!known)
-            names[n++] = name;
-    }
-    return adze_strs(l->ctx, n, names);
 }
 
 /* The tensor of a kernel's argument, with the storage type of quantized elements. */
@@ -477,10 +442,11 @@ static bool outline_group(lowering *l, const adze_group *group) {
     if (!n_results)
         return true; /* nobody wants it */
     MlirBlock body;
-    MlirOperation kernel = new_function(&l->before, kernel_name(l, group), o.n, o.types, o.attrs,
-                                        true, &body);
+    const char *kernel_name = adze_get_str(ctx, root, "adze.group");
+    MlirOperation kernel =
+        new_function(&l->before, kernel_name, o.n, o.types, o.attrs, true, &body);
     adze_set(kernel, "adze.kernel", mlirUnitAttrGet(ctx->mlir));
-    adze_set(kernel, "adze.nodes", node_names(l, group));
+    adze_set(kernel, "adze.nodes", adze_group_nodes(ctx, group));
 
     adze_builder b = adze_at_end(ctx, body);
     adze_value_map inner = {.arena = ctx->arena};
@@ -509,7 +475,6 @@ static bool outline_group(lowering *l, const adze_group *group) {
     }
     MlirAttribute unit = mlirUnitAttrGet(ctx->mlir);
     adze_named flags[] = {{"writable", unit}};
-    adze_shape shape;
     for (int i = 0; i < n_results; i++) {
         MlirValue operands[] = {adze_map_get(&inner, results[i]),
                                 mlirBlockGetArgument(body, o.n_inputs + i)};
@@ -524,11 +489,9 @@ static bool outline_group(lowering *l, const adze_group *group) {
                  mlirTypeAttrGet(mlirFunctionTypeGet(ctx->mlir, o.n, o.types, 0, NULL)));
         adze_set(kernel, "arg_attrs", mlirArrayAttrGet(ctx->mlir, o.n, o.attrs));
     }
-    if (adze_value_shape(ctx, results[0], &shape)) {
-        int64_t tile[ADZE_MAX_RANK] = {0};
-        adze_named entry = {"tile", adze_i64s(ctx, shape.rank, tile)};
-        adze_set(kernel, "adze.schedule", dictionary(ctx, 1, &entry));
-    }
+    MlirAttribute schedule = adze_plan_schedule(l->module, kernel_name);
+    if (!mlirAttributeIsNull(schedule))
+        adze_set(kernel, "adze.schedule", schedule);
     MlirStringRef name = mlirStringAttrGetValue(adze_get(kernel, "sym_name"));
     adze_named callee = {"callee", mlirFlatSymbolRefAttrGet(ctx->mlir, name)};
     adze_build(&l->b, "func.call", o.n, o.args, 0, NULL, 1, &callee, 0);
@@ -627,7 +590,8 @@ static bool lower_value(lowering *l, MlirOperation op) {
 
 static bool lower_block(lowering *l, MlirBlock block) {
     adze_grouping grouping;
-    adze_fuse_block(l->ctx, block, &grouping);
+    if (!adze_plan_read(l->ctx, block, &grouping))
+        return false;
     for (MlirOperation op = mlirBlockGetFirstOperation(block); !mlirOperationIsNull(op);
          op = mlirOperationGetNextInBlock(op)) {
         if (adze_fuse_class_of(l->ctx, op) == ADZE_FUSE_VALUE) {
@@ -681,14 +645,14 @@ static bool same_buffer(MlirValue a, MlirValue b) {
     return mlirValueEqual(a, b);
 }
 
-static bool lower_entry(adze_context *ctx, MlirModule module, MlirOperation old, int *n_kernels) {
+static bool lower_entry(adze_context *ctx, MlirModule module, MlirOperation old) {
     MlirBlock from = mlirRegionGetFirstBlock(mlirOperationGetRegion(old, 0));
     MlirOperation ret = mlirBlockGetTerminator(from);
     int n_in = (int)mlirBlockGetNumArguments(from);
     int n_out = (int)mlirOperationGetNumOperands(ret), n = n_in + n_out;
     MlirType *types = ADZE_NEW_ARRAY(ctx->arena, MlirType, n ? (size_t)n : 1);
     MlirAttribute *attrs = ADZE_NEW_ARRAY(ctx->arena, MlirAttribute, n ? (size_t)n : 1);
-    lowering l = {.ctx = ctx, .module = module, .n_inputs = n_in, .n_kernels = *n_kernels};
+    lowering l = {.ctx = ctx, .module = module, .n_inputs = n_in};
     l.memref.arena = l.planned.arena = ctx->arena;
     const char *lists[] = {"arg_attrs", "res_attrs"};
     for (int i = 0; i < n; i++) {
@@ -735,7 +699,6 @@ static bool lower_entry(adze_context *ctx, MlirModule module, MlirOperation old,
     }
     adze_build(&l.b, "func.return", 0, NULL, 0, NULL, 0, NULL, 0);
     mlirOperationDestroy(old);
-    *n_kernels = l.n_kernels;
     return true;
 }
 
@@ -763,17 +726,19 @@ static void drop_unused_weights(adze_context *ctx, MlirModule module) {
 
 bool adze_pass_kernels(adze_context *ctx, MlirModule module, const adze_pass_options *options) {
     (void)options;
-    int n_kernels = 0, n_entries = 0;
+    int n_entries = 0;
     for (MlirOperation op = mlirBlockGetFirstOperation(mlirModuleGetBody(module));
          !mlirOperationIsNull(op);) {
         MlirOperation next = mlirOperationGetNextInBlock(op);
         if (adze_is_op(op, "func.func")) {
             n_entries++;
-            if (!lower_entry(ctx, module, op, &n_kernels))
+            if (!lower_entry(ctx, module, op))
                 return false;
         }
         op = next;
     }
     drop_unused_weights(ctx, module);
+    mlirOperationRemoveAttributeByName(mlirModuleGetOperation(module),
+                                       mlirStringRefCreateFromCString("adze.plan"));
     return n_entries || adze_error(&ctx->diags, NULL, "the module has no entry");
 }

@@ -1,0 +1,24 @@
+/* Schedules: how a kernel is computed. A dictionary attribute in the IR, one struct here, one function
+ * that reads it and one that writes it; the keys stand in one table (schedule.c), unknown ones are errors.
+ *
+ *   {tile = array<i64: 0, 16, 0, 0>, order = array<i64: 0, 2, 3, 1>}
+ *
+ * tile   per axis of the result: the size of a tile, 0 for none; tiles are the outer loops
+ * order  the axes from the outermost loop inwards (a permutation); absent: as they stand */
+#ifndef ADZE_IR_SCHEDULE_H
+#define ADZE_IR_SCHEDULE_H
+
+#include "ir/ir.h"
+
+typedef struct adze_schedule {
+    int n_tile, n_order; /* 0: absent */
+    int64_t tile[ADZE_MAX_RANK], order[ADZE_MAX_RANK];
+} adze_schedule;
+
+/* A null attribute reads as the empty schedule. `where` names the kernel in diagnostics. */
+bool adze_schedule_read(adze_context *ctx, const char *where, MlirAttribute attr, adze_schedule *out);
+MlirAttribute adze_schedule_write(adze_context *ctx, const adze_schedule *schedule);
+/* Whether it fits a result of this rank: lengths, no negative tile, order a permutation. */
+bool adze_schedule_fits(adze_context *ctx, const char *where, const adze_schedule *schedule, int rank);
+
+#endif
