@@ -292,9 +292,9 @@ static int32_t edge(int op, int32_t a, int32_t b) {
     case 1: return (int32_t)(ua - ub);
     case 2: return (int32_t)(ua * ub);
     case 3: return b == 0 ? 0 : (int32_t)(uint32_t)(la / lb);
-    case 4: return b == 0 ? a : (int32_t)(la % lb);
+    case 4: return b == 0 ? 0 : (int32_t)(la % lb);
     case 5: return b == 0 ? 0 : (int32_t)(ua / ub);
-    case 6: return b == 0 ? a : (int32_t)(ua % ub);
+    case 6: return b == 0 ? 0 : (int32_t)(ua % ub);
     case 7: return b == 0 ? 0 : (int32_t)(int64_t)floor((double)la / (double)lb);
     case 8: return b == 0 ? 0 : (int32_t)(int64_t)ceil((double)la / (double)lb);
     case 9: return a & b;
