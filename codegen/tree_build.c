@@ -126,6 +126,19 @@ static const char *archiver(tree *t, const adze_compiler *c) {
     return "ar";
 }
 
+/* A cross compiler is chosen before project(); without an operating system it cannot link by itself. */
+static const char *cmake_prelude(tree *t) {
+    const adze_compiler *c = &t->target->compilers[0];
+    bool own = strcmp(c->cc, "cc") == 0 || strchr(c->cc, ' ');
+    return adze_arena_printf(
+        t->arena, "%s%s%s%s",
+        t->target->bare ? "set(CMAKE_SYSTEM_NAME Generic)\n"
+                          "set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)\n"
+                        : "",
+        own ? "" : "if(NOT CMAKE_C_COMPILER)\n  set(CMAKE_C_COMPILER ", own ? "" : c->cc,
+        own ? "" : ")\nendif()\n");
+}
+
 static const char *summary(tree *t) {
     adze_text out = {0};
     for (int i = 0; i < t->n; i++)
@@ -238,6 +251,7 @@ bool tree_build_files(tree *t) {
     tree_value cmake[] = {
         values[0],
         {"lib", lib},
+        {"cmake_prelude", cmake_prelude(t)},
         {"asm", has_assembly(t) ? " ASM" : ""},
         {"cflags_list", words_as_list(t, c->cflags)},
         {"model_sources", source_list(t, false, "\n  ")},
