@@ -300,6 +300,9 @@ bool adze_onnx_read_tensor_file(adze_context *ctx, const char *path, adze_tensor
     bool ok = file &&
               adze_onnx_parse_tensor(ctx->arena, &ctx->diags, file->data, file->bytes, &proto) &&
               adze_onnx_tensor(ctx, path, &proto, out);
+    if (file && !ok) /* SequenceProto and OptionalProto read as broken tensors */
+        adze_error(&ctx->diags, NULL,
+                   "the file holds no plain tensor; sequences and optionals are not supported");
     if (ok && name)
         *name = tensor_name(ctx, &proto);
     ctx->diags.file = before;
