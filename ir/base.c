@@ -171,7 +171,7 @@ void adze_diagnostics_print(const adze_diagnostics *diags, adze_text *out) {
         if (*d->where)
             adze_text_printf(out, "%s: ", d->where);
         if (*d->node)
-            adze_text_printf(out, "node '%s': ", d->node);
+            adze_text_printf(out, "node '%s'%s", d->node, *d->cause == '(' ? " " : ": ");
         adze_text_printf(out, "%s\n", d->cause);
         if (*d->hint)
             adze_text_printf(out, "  %s\n", d->hint);
