@@ -257,9 +257,8 @@ bool tree_build_files(tree *t) {
         {"model_sources", source_list(t, false, "\n  ")},
         {"program_sources", source_list(t, true, "\n      ")},
         {"cmake_libs", adze_arena_printf(t->arena, "target_link_libraries(%s PUBLIC m)\n", lib)},
-        {"cmake_link", ldflags[0] ? adze_arena_printf(t->arena, " %s %s", ldflags,
-                                                      target->bare ? "-L${CMAKE_CURRENT_SOURCE_DIR}" : "")
-                                  : ""},
+        {"cmake_link", replaced(t, c->ldflags ? c->ldflags : "", "{script}",
+                                "${CMAKE_CURRENT_SOURCE_DIR}/link.ld")},
         {"cmake_check", run_line(t, "$<TARGET_FILE:selftest>")},
     };
     if (!tree_template(t, "CMakeLists.txt", "CMakeLists.txt", cmake, (int)ADZE_COUNT(cmake)))
