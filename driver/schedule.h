@@ -8,7 +8,8 @@
 #include "ir/weights.h"
 
 /* Sets adze.schedule of every kernel that the file names; keys that it does not give keep what they
- * had. A kernel that the module does not have is an error. The module is at level 2. */
+ * had. A kernel that the module does not have, an unknown key and a list of another length are
+ * errors. The module is at level 2. */
 bool adze_schedule_apply(adze_context *ctx, MlirModule module, const char *path);
 
 #endif
