@@ -16,9 +16,10 @@ mkdir -p "$out"
 
 # Sizes that the linker gave, from `make footprint`.
 linked() {
-    awk -F'"' '/"bytes":/ && /"address"/ { split($0, n, /"bytes": */); sub(/[^0-9].*/, "", n[2]);
-        printf "  %-12s %8d bytes\n", $2, n[2] } /"worst_stack"/ { split($0, n, /"bytes": */);
-        sub(/[^0-9].*/, "", n[2]); if (n[2] != "") printf "  %-12s %8d bytes, worst call chain\n", "stack", n[2] }' "$1"
+    awk -F'"' '/"bytes":/ && /"address"/ && $2 ~ /^\.(vectors|text|rodata|weights|data|bss|scratch|state)/ {
+            split($0, n, /"bytes": */); sub(/[^0-9].*/, "", n[2]); printf "  %-10s %8d bytes\n", $2, n[2] }
+        /"worst_stack"/ { split($0, n, /"bytes": */); sub(/[^0-9].*/, "", n[2])
+            if (n[2] != "") printf "  %-10s %8d bytes, worst call chain\n", "stack", n[2] }' "$1"
 }
 
 # Builds the tree $1, shows what it needs and runs its self-test.
@@ -31,12 +32,17 @@ build_and_check() {
     linked "$1/build/footprint.json"
 }
 
+# Compiles unless the tree is already this compiler's and this model's.
 compile() { # MODEL TARGET DIR [options]
     m=$1 t=$2 d=$3
     shift 3
     echo
     echo "\$ adze compile $m -t $t -o $d" "$@"
-    "$adze" compile "$m" -t "$t" -o "$d" "$@"
+    if [ ! -f "$d.log" ] || [ "$adze" -nt "$d.log" ] || [ "${m#*=}" -nt "$d.log" ]; then
+        "$adze" compile "$m" -t "$t" -o "$d" "$@" >"$d.said" || { cat "$d.said"; exit 1; }
+        mv "$d.said" "$d.log"
+    fi
+    grep -v '^next:' "$d.log"
 }
 
 if [ -n "$model" ]; then

@@ -114,7 +114,7 @@ case_function *case_build(const adze_c_module *m, const char *dir, const char *f
     const char *argv[] = {"cc", "-std=c11", "-ffp-contract=off", flags, "-fPIC", "-shared",
                           "-Wall", "-Wextra", "-Wconversion", "-Wpedantic", include, runtime,
                           sources, c_path, "-lm", "-o", so_path, NULL};
-    adze_process_result r = adze_process_run(argv, said, said, 0);
+    adze_process_result r = adze_process_run(argv, NULL, said, said, 0);
     if (r.status != 0 || said->length)
         return NULL;
     void *so = dlopen(so_path, RTLD_NOW | RTLD_LOCAL);

@@ -12,6 +12,7 @@
 #include "passes/passes.h"
 #include "reference/reference.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -213,9 +214,35 @@ static uint64_t most_elements(const adze_wanted *w) {
     return n;
 }
 
+/* The value of an input; one of another shape than the model declares is none. NULL after saying so. */
+static const adze_tensor *value_for(state *s, const adze_reference_file *files, size_t n,
+                                    const adze_wanted *want) {
+    const adze_tensor *v = value_named(files, n, want->name);
+    if (!v) {
+        adze_text_printf(s->said, "the test data has nothing for '%s'", want->name);
+        return NULL;
+    }
+    bool fits = v->rank == want->rank;
+    for (int i = 0; fits && i < v->rank; i++)
+        fits = want->dims[i] < 0 ? v->dims[i] <= want->hi[i] : v->dims[i] == want->dims[i];
+    if (!fits) {
+        adze_text_printf(s->said, "the test data for '%s' has another shape than the model declares",
+                         want->name);
+        return NULL;
+    }
+    return v;
+}
+
 static bool guard_intact(const unsigned char *memory, size_t bytes) {
     for (size_t i = 0; i < GUARD; i++)
         if (memory[bytes + i] != GUARD_BYTE)
+            return false;
+    return true;
+}
+
+static bool all_finite(const adze_tensor *t) {
+    for (size_t i = 0, n = adze_tensor_count(t); i < n; i++)
+        if (!isfinite(adze_tensor_get_f64(t, i)))
             return false;
     return true;
 }
@@ -229,11 +256,9 @@ static case_status run(state *s, const adze_c_module *m, case_function *call) {
     adze_tensor *got = ADZE_NEW_ARRAY(arena, adze_tensor, s->n_out + 1);
     size_t *bytes = ADZE_NEW_ARRAY(arena, size_t, s->n_out + 1);
     for (size_t i = 0; i < s->n_in; i++) {
-        const adze_tensor *v = value_named(s->inputs, s->n_inputs, s->in[i].name);
-        if (!v) {
-            adze_text_printf(s->said, "the test data has no input '%s'", s->in[i].name);
+        const adze_tensor *v = value_for(s, s->inputs, s->n_inputs, &s->in[i]);
+        if (!v)
             return CASE_REFUSED;
-        }
         in[i] = v->data;
         in_extents[i] = ADZE_NEW_ARRAY(arena, int32_t, ADZE_MAX_RANK);
         for (int d = 0; d < v->rank; d++)
@@ -267,12 +292,23 @@ static case_status run(state *s, const adze_c_module *m, case_function *call) {
             adze_text_printf(s->said, "wrote beyond output '%s'", s->out[i].name);
             return CASE_WRONG;
         }
+        if (!s->data && !s->n_outputs) {
+            if (!all_finite(&got[i])) {
+                adze_text_printf(s->said, "'%s' has values that are not finite", s->out[i].name);
+                return CASE_WRONG;
+            }
+            continue;
+        }
         const adze_tensor *want = value_named(s->outputs, s->n_outputs, s->out[i].name);
-        if (!want && s->data) {
-            adze_text_printf(s->said, "the test data has no output '%s'", s->out[i].name);
+        if (!want) {
+            adze_text_printf(s->said, "the test data has nothing for '%s'", s->out[i].name);
             return CASE_REFUSED;
         }
-        if (want && !case_compare(&got[i], want, steps, s->out[i].name, s->said))
+        /* The older suite stores bfloat16 as uint16, and cut off where ONNX now rounds: one step. */
+        bool old_bf16 = want->dtype == ADZE_u16 && got[i].dtype == ADZE_bf16;
+        if (old_bf16)
+            got[i].dtype = ADZE_u16;
+        if (!case_compare(&got[i], want, old_bf16 ? 1 : steps, s->out[i].name, s->said))
             return CASE_WRONG;
     }
     return CASE_PASS;
