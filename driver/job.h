@@ -17,6 +17,7 @@ typedef struct adze_job_selftest {
     size_t n_inputs, n_outputs;
     const char **input_names, **output_names; /* as in the model */
     adze_tensor *inputs, *outputs;
+    adze_tensor *again;     /* outputs of a second call on the same inputs; NULL without state */
     const char *source;     /* one line for reports: where the numbers come from */
     adze_tensor *reference; /* the folder's own outputs; NULL without one */
     /* With --reference: how far the evaluator is from the folder's outputs where those were

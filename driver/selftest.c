@@ -153,25 +153,31 @@ bool adze_selftest_read(adze_context *ctx, const adze_job_model *model, const ch
                                        out->n_outputs, out->outputs));
 }
 
+/* DIR/KIND_0.pb, KIND_1.pb ... */
+static bool write_side(adze_context *ctx, const char *folder, const char *kind, size_t n,
+                       const char *const *names, const adze_tensor *tensors) {
+    for (size_t i = 0; i < n; i++) {
+        adze_text bytes = {0};
+        adze_pb_tensor(&tensors[i], names[i], &bytes);
+        bool ok = adze_write_file(ctx,
+                                  adze_arena_printf(ctx->arena, "%s/%s_%zu.pb", folder, kind, i),
+                                  bytes.data, bytes.length);
+        adze_text_free(&bytes);
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
 bool adze_selftest_write(adze_context *ctx, const adze_job_selftest *test, const char *dir) {
     const char *folder = adze_arena_printf(ctx->arena, "%s/selftest", dir);
     if (mkdir(folder, 0777) != 0 && errno != EEXIST)
         return adze_error(&ctx->diags, NULL, "cannot make '%s': %s", folder, strerror(errno));
-    for (int side = 0; side < 2; side++) {
-        size_t n = side ? test->n_outputs : test->n_inputs;
-        for (size_t i = 0; i < n; i++) {
-            adze_text bytes = {0};
-            adze_pb_tensor(side ? &test->outputs[i] : &test->inputs[i],
-                           side ? test->output_names[i] : test->input_names[i], &bytes);
-            bool ok = adze_write_file(
-                ctx,
-                adze_arena_printf(ctx->arena, "%s/%s_%zu.pb", folder, side ? "output" : "input", i),
-                bytes.data, bytes.length);
-            adze_text_free(&bytes);
-            if (!ok)
-                return false;
-        }
-    }
+    if (!write_side(ctx, folder, "input", test->n_inputs, test->input_names, test->inputs) ||
+        !write_side(ctx, folder, "output", test->n_outputs, test->output_names, test->outputs) ||
+        (test->again &&
+         !write_side(ctx, folder, "again", test->n_outputs, test->output_names, test->again)))
+        return false;
     return adze_write_file(ctx, adze_arena_printf(ctx->arena, "%s/source.txt", folder),
                            test->source, strlen(test->source));
 }
@@ -251,8 +257,17 @@ static bool from_reference(adze_context *ctx, adze_job_model *model, const char 
 
 /* The folder beside a dump. */
 static bool from_dump(adze_context *ctx, adze_job_model *model, const char *dir) {
-    if (!adze_selftest_read(ctx, model, dir, true, &model->selftest))
+    adze_job_selftest *test = &model->selftest;
+    if (!adze_selftest_read(ctx, model, dir, true, test))
         return false;
+    adze_wanted *outputs;
+    size_t n;
+    if (access(adze_arena_printf(ctx->arena, "%s/again_0.pb", dir), F_OK) == 0) {
+        test->again = ADZE_NEW_ARRAY(ctx->arena, adze_tensor, test->n_outputs + 1);
+        if (!adze_job_outputs(ctx, model->module, &outputs, &n) ||
+            !read_side(ctx, dir, "again", test->output_names, n, outputs, n, test->again))
+            return false;
+    }
     const adze_file *source =
         adze_file_map(ctx, adze_arena_printf(ctx->arena, "%s/source.txt", dir));
     if (!source)
@@ -310,12 +325,33 @@ static bool from_given(adze_context *ctx, adze_job_model *model) {
     return true;
 }
 
+static void find_state(MlirOperation op, void *user) {
+    *(bool *)user |= adze_is_op(op, "adze.state_write");
+}
+
+/* A model with state is called twice, so that what it keeps is tested too. */
+static bool call_again(adze_context *ctx, adze_job_model *model) {
+    adze_job_selftest *test = &model->selftest;
+    bool has_state = false;
+    adze_walk(mlirModuleGetOperation(model->module), find_state, &has_state);
+    if (!has_state)
+        return true;
+    test->again = ADZE_NEW_ARRAY(ctx->arena, adze_tensor, test->n_outputs + 1);
+    adze_ref_state *state = adze_ref_state_new(ctx, model->module);
+    bool ok = state != NULL;
+    for (int call = 0; call < 2 && ok; call++)
+        ok = adze_ref_step(ctx, model->module, NULL, state, test->inputs, (int)test->n_inputs,
+                           test->again, (int)test->n_outputs, ctx->arena, NULL, NULL);
+    adze_ref_state_free(state);
+    return ok;
+}
+
 bool adze_selftest_make(adze_context *ctx, adze_job_model *model, const char *reference) {
     ctx->diags.file = model->path;
     if (model->given)
         return from_given(ctx, model);
     if (reference)
-        return from_reference(ctx, model, reference);
+        return from_reference(ctx, model, reference) && call_again(ctx, model);
     const char *slash = strrchr(model->path, '/');
     const char *beside = adze_arena_printf(ctx->arena, "%.*sselftest",
                                            slash ? (int)(slash - model->path + 1) : 0, model->path);
@@ -325,5 +361,5 @@ bool adze_selftest_make(adze_context *ctx, adze_job_model *model, const char *re
         return adze_error(&ctx->diags, NULL,
                           "no self-test data: the dump's selftest folder is gone — "
                           "hint: --reference DIR");
-    return from_seed(ctx, model);
+    return from_seed(ctx, model) && call_again(ctx, model);
 }

@@ -12,13 +12,18 @@ static const struct {
                     {"incbin", ADZE_TREE_WEIGHTS_INCBIN},
                     {"file", ADZE_TREE_WEIGHTS_FILE}};
 
-static adze_tree_test tree_test(const adze_job_selftest *t) {
-    return (adze_tree_test){.entry = "run",
-                            .reset = true,
-                            .n_inputs = (int)t->n_inputs,
-                            .n_outputs = (int)t->n_outputs,
-                            .inputs = t->inputs,
-                            .outputs = t->outputs};
+/* One call; a model with state is called again without a reset. Returns how many. */
+static int tree_tests(const adze_job_selftest *t, adze_tree_test tests[2]) {
+    tests[0] = (adze_tree_test){.entry = "run",
+                                .reset = true,
+                                .n_inputs = (int)t->n_inputs,
+                                .n_outputs = (int)t->n_outputs,
+                                .inputs = t->inputs,
+                                .outputs = t->outputs};
+    tests[1] = tests[0];
+    tests[1].reset = false;
+    tests[1].outputs = t->again;
+    return t->again ? 2 : 1;
 }
 
 bool adze_job_write_tree(adze_compilation *c, const adze_request *request) {
@@ -32,17 +37,17 @@ bool adze_job_write_tree(adze_compilation *c, const adze_request *request) {
         if (!strcmp(request->weights, weight_modes[i].name))
             options.weights = weight_modes[i].mode;
     adze_tree_model *models = ADZE_NEW_ARRAY(ctx->arena, adze_tree_model, c->n_models);
-    adze_tree_test *tests = ADZE_NEW_ARRAY(ctx->arena, adze_tree_test, c->n_models);
+    adze_tree_test *tests = ADZE_NEW_ARRAY(ctx->arena, adze_tree_test, 2 * c->n_models);
     for (size_t i = 0; i < c->n_models; i++) {
         const adze_job_model *m = &c->models[i];
-        tests[i] = tree_test(&m->selftest);
+        int n_tests = tree_tests(&m->selftest, &tests[2 * i]);
         models[i] = (adze_tree_model){.name = m->name,
                                       .module = m->module,
                                       .file = m->file,
                                       .hash = m->hash,
                                       .test_source = m->selftest.source,
-                                      .n_tests = 1,
-                                      .tests = &tests[i]};
+                                      .n_tests = n_tests,
+                                      .tests = &tests[2 * i]};
     }
     adze_tree_result result = {0};
     bool ok = adze_emit_tree(ctx, models, (int)c->n_models, c->target, &options, request->output,
