@@ -38,6 +38,7 @@ demo:
 test:
 	@$(call install,build test)
 	@$(configure)
+	@cmake -S . -B $(BUILD) >/dev/null
 	@$(call compile,all)
 	@sh tests/run.sh $(BUILD)
 
