@@ -347,10 +347,10 @@ static const char *nth_str(adze_context *ctx, MlirAttribute list, intptr_t index
     return mlirAttributeIsNull(value) ? NULL : adze_attr_str(ctx, value);
 }
 
-static bool wanted_of(adze_context *ctx, MlirModule module, MlirType type, const char *name,
+static bool wanted_of(adze_context *ctx, MlirModule module, MlirValue value, const char *name,
                       adze_wanted *out) {
     adze_shape s;
-    if (!adze_shape_of(ctx, type, &s) || s.dtype == ADZE_NO_DTYPE)
+    if (!adze_value_shape(ctx, value, &s) || s.dtype == ADZE_NO_DTYPE)
         return adze_error(&ctx->diags, NULL, "'%s' is not a tensor", name);
     *out = (adze_wanted){.name = name, .dtype = s.dtype, .rank = s.rank};
     for (int i = 0; i < s.rank; i++) {
@@ -373,12 +373,13 @@ static bool border(adze_context *ctx, MlirModule module, bool outputs, adze_want
     MlirOperation entry = entry_of(module);
     if (mlirOperationIsNull(entry))
         return adze_error(&ctx->diags, NULL, "the module has no entry");
-    MlirType type = mlirTypeAttrGetValue(adze_get(entry, "function_type"));
+    MlirBlock body = mlirRegionGetFirstBlock(mlirOperationGetRegion(entry, 0));
+    MlirOperation ret = mlirBlockGetTerminator(body);
     bool tensors = adze_get_i64(mlirModuleGetOperation(module), "adze.level") == 1;
     bool results = outputs && tensors;
     MlirAttribute attrs = adze_get(entry, results ? "res_attrs" : "arg_attrs");
     intptr_t count =
-        results ? mlirFunctionTypeGetNumResults(type) : mlirFunctionTypeGetNumInputs(type);
+        results ? mlirOperationGetNumOperands(ret) : mlirBlockGetNumArguments(body);
     *out = ADZE_NEW_ARRAY(ctx->arena, adze_wanted, (size_t)count + 1);
     *n = 0;
     for (intptr_t i = 0; i < count; i++) {
@@ -388,9 +389,9 @@ static bool border(adze_context *ctx, MlirModule module, bool outputs, adze_want
         const char *name = nth_str(ctx, attrs, i, "adze.name");
         if (!name)
             name = adze_arena_printf(ctx->arena, "%s_%zu", outputs ? "output" : "input", *n);
-        MlirType t =
-            results ? mlirFunctionTypeGetResult(type, i) : mlirFunctionTypeGetInput(type, i);
-        if (!wanted_of(ctx, module, t, name, &(*out)[(*n)++]))
+        MlirValue value =
+            results ? mlirOperationGetOperand(ret, i) : mlirBlockGetArgument(body, i);
+        if (!wanted_of(ctx, module, value, name, &(*out)[(*n)++]))
             return false;
     }
     return true;
