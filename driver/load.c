@@ -238,6 +238,23 @@ static bool load_mlir(adze_context *ctx, const adze_request *request, adze_job_m
     return adze_job_load_dump(ctx, m->path, &m->module);
 }
 
+/* Prefixes that would clash: NAME_t is a type of C's headers, or NAME is a word of C or the runtime's. */
+static bool is_taken(const char *name) {
+    static const char *const taken[] = {
+        "int8",      "int16",     "int32",      "int64",      "uint8",  "uint16", "uint32", "uint64",
+        "intptr",    "uintptr",   "intmax",     "uintmax",    "size",   "ssize",  "ptrdiff", "wchar",
+        "max_align", "int_fast8", "int_least8", "float",      "double", "int",    "char",   "long",
+        "short",     "signed",    "unsigned",   "void",       "static", "const",  "struct", "union",
+        "enum",      "return",    "if",         "else",       "for",    "while",  "do",     "switch",
+        "case",      "default",   "break",      "continue",   "goto",   "inline", "extern", "register",
+        "restrict",  "sizeof",    "typedef",    "volatile",   "auto",   "adze",   "main",   "time",
+        "clock",     "bool",      "div",        "ldiv",       "lldiv",  "off",    "pid",    "adze_board"};
+    for (size_t i = 0; i < ADZE_COUNT(taken); i++)
+        if (!strcmp(taken[i], name))
+            return true;
+    return false;
+}
+
 static bool load_one(adze_context *ctx, const adze_request *request, adze_job_model *m,
                      const adze_onnx_dim *dims, bool *used_binds) {
     const char *dot = strrchr(m->path, '.');
@@ -259,12 +276,19 @@ static bool load_one(adze_context *ctx, const adze_request *request, adze_job_mo
     m->level = (int)adze_get_i64(root, "adze.level");
     if (m->level < 1 || m->level > 3)
         return adze_error(&ctx->diags, NULL, "the module does not say its level (adze.level)");
-    if (m->name)
+    bool given = m->name != NULL;
+    if (given)
         adze_set(root, "adze.name", adze_str(ctx, m->name));
     m->name = adze_get_str(ctx, root, "adze.name");
     if (!m->name || !*m->name)
         return adze_error(&ctx->diags, NULL, "the module has no name — hint: --name NAME");
     m->name = adze_c_name(ctx, m->name);
+    if (is_taken(m->name)) {
+        if (given)
+            return adze_error(&ctx->diags, NULL, "the name '%s' has a meaning in C — hint: another --name",
+                              m->name);
+        m->name = adze_arena_printf(ctx->arena, "net_%s", m->name);
+    }
     adze_set(root, "adze.name", adze_str(ctx, m->name));
     return note_origin(ctx, m);
 }
