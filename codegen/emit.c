@@ -143,45 +143,6 @@ void emit_block(emitter *em, MlirBlock block) {
     }
 }
 
-/* ---- costs ---- */
-
-/* Trips of a loop with constant bounds; 1 when they are not. */
-static uint64_t trips_of(MlirOperation loop) {
-    int64_t v[3];
-    for (int i = 0; i < 3; i++) {
-        MlirOperation d = adze_defining(mlirOperationGetOperand(loop, i));
-        if (mlirOperationIsNull(d) || !adze_is_op(d, "arith.constant"))
-            return 1;
-        v[i] = adze_get_i64(d, "value");
-    }
-    if (v[2] <= 0 || v[1] <= v[0])
-        return 0;
-    return ((uint64_t)v[1] - (uint64_t)v[0] + (uint64_t)v[2] - 1) / (uint64_t)v[2];
-}
-
-static void count_costs(MlirOperation op, uint64_t times, adze_c_kernel *k) {
-    for (intptr_t r = 0; r < mlirOperationGetNumRegions(op); r++) {
-        MlirBlock block = mlirRegionGetFirstBlock(mlirOperationGetRegion(op, r));
-        if (mlirBlockIsNull(block))
-            continue;
-        for (MlirOperation child = mlirBlockGetFirstOperation(block); !mlirOperationIsNull(child);
-             child = mlirOperationGetNextInBlock(child)) {
-            if (adze_is_op(child, "memref.load"))
-                k->loads += times;
-            else if (adze_is_op(child, "memref.store"))
-                k->stores += times;
-            else if (adze_is_op(child, "arith.mulf") || adze_is_op(child, "math.fma"))
-                k->multiplies += times;
-            else if (adze_is_op(child, "arith.muli") &&
-                     !mlirTypeIsAIndex(mlirValueGetType(mlirOperationGetResult(child, 0))))
-                k->multiplies += times;
-            uint64_t inner = adze_is_op(child, "scf.for") ? times * trips_of(child) : times;
-            if (mlirOperationGetNumRegions(child))
-                count_costs(child, inner, k);
-        }
-    }
-}
-
 /* ---- kernels ---- */
 
 void adze_emit_prototype(const adze_c_module *m, const adze_c_kernel *k, adze_text *out) {
@@ -353,7 +314,7 @@ static bool emit_kernel(adze_c_module *m, adze_c_kernel *k) {
     adze_text_puts(&out, "}\n");
     k->text = adze_arena_strndup(m->ctx->arena, out.data + skip, out.length - skip);
     k->local_bytes = em.local_bytes;
-    count_costs(k->op, 1, k);
+    emit_count_costs(k->op, k);
     adze_text_free(&out);
     return !em.failed;
 }

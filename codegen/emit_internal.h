@@ -169,4 +169,7 @@ const char *emit_op_name(emitter *em, MlirOperation op);
 #include "codegen/emit_ops.def"
 #undef ROW
 
+/* Loads, stores and multiplications of a kernel, added to k (cost.c). */
+void emit_count_costs(MlirOperation kernel, adze_c_kernel *k);
+
 #endif

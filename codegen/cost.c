@@ -1,0 +1,106 @@
+/* What a kernel costs: its loads, stores and multiplications, counted over its loops. A loop whose bounds
+ * vary (a window clipped at the border, the last tile) counts with its largest number of trips, found by
+ * interval arithmetic over its bounds, so the counts are upper bounds and exact where bounds are numbers. */
+#include "codegen/emit_internal.h"
+
+#include <mlir-c/BuiltinTypes.h>
+
+typedef struct interval {
+    int64_t low, high;
+} interval;
+
+static const interval unknown = {INT32_MIN, INT32_MAX};
+
+static int64_t clamp(int64_t v) {
+    return v < INT32_MIN ? INT32_MIN : v > INT32_MAX ? INT32_MAX : v;
+}
+static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
+
+/* Values of type index that the generators compute; `depth` bounds the search. */
+static interval range(MlirValue value, int depth) {
+    if (depth == 0)
+        return unknown;
+    MlirOperation op = adze_defining(value);
+    if (mlirOperationIsNull(op)) { /* an induction variable */
+        MlirOperation loop = mlirBlockGetParentOperation(mlirBlockArgumentGetOwner(value));
+        if (!adze_is_op(loop, "scf.for") || mlirBlockArgumentGetArgNumber(value) != 0)
+            return unknown;
+        interval low = range(mlirOperationGetOperand(loop, 0), depth - 1);
+        interval high = range(mlirOperationGetOperand(loop, 1), depth - 1);
+        return (interval){low.low, most(low.low, high.high - 1)};
+    }
+    if (adze_is_op(op, "arith.constant")) {
+        int64_t v = adze_get_i64(op, "value");
+        return (interval){clamp(v), clamp(v)};
+    }
+    if (mlirOperationGetNumOperands(op) != 2)
+        return unknown;
+    interval a = range(mlirOperationGetOperand(op, 0), depth - 1);
+    interval b = range(mlirOperationGetOperand(op, 1), depth - 1);
+    if (adze_is_op(op, "arith.addi"))
+        return (interval){clamp(a.low + b.low), clamp(a.high + b.high)};
+    if (adze_is_op(op, "arith.subi"))
+        return (interval){clamp(a.low - b.high), clamp(a.high - b.low)};
+    if (adze_is_op(op, "arith.maxsi"))
+        return (interval){most(a.low, b.low), most(a.high, b.high)};
+    if (adze_is_op(op, "arith.minsi"))
+        return (interval){least(a.low, b.low), least(a.high, b.high)};
+    if (adze_is_op(op, "arith.muli") && a.low >= 0 && b.low >= 0)
+        return (interval){clamp(a.low * b.low), clamp(a.high * b.high)};
+    if (adze_is_op(op, "arith.divsi") && a.low >= 0 && b.low > 0)
+        return (interval){a.low / b.high, a.high / b.low};
+    return unknown;
+}
+
+/* The most that high - low can be; low itself may be part of high, as in a tile's end. */
+static int64_t distance(MlirValue high, MlirValue low, int depth) {
+    enum { SEARCH = 8 };
+    interval h = range(high, SEARCH), l = range(low, SEARCH);
+    int64_t far = h.high - l.low;
+    MlirOperation op = adze_defining(high);
+    if (mlirOperationIsNull(op) || depth == 0)
+        return far;
+    if (adze_is_op(op, "arith.addi"))
+        for (int i = 0; i < 2; i++)
+            if (mlirValueEqual(mlirOperationGetOperand(op, i), low))
+                far = least(far, range(mlirOperationGetOperand(op, 1 - i), SEARCH).high);
+    if (adze_is_op(op, "arith.minsi"))
+        for (int i = 0; i < 2; i++)
+            far = least(far, distance(mlirOperationGetOperand(op, i), low, depth - 1));
+    return far;
+}
+
+/* At most how often the loop's body runs; 1 when nothing bounds it. */
+static uint64_t trips_of(MlirOperation loop) {
+    interval step = range(mlirOperationGetOperand(loop, 2), 2);
+    int64_t far = distance(mlirOperationGetOperand(loop, 1), mlirOperationGetOperand(loop, 0), 3);
+    if (step.low <= 0 || step.low != step.high || far >= INT32_MAX)
+        return 1;
+    return far <= 0 ? 0 : (uint64_t)((far + step.low - 1) / step.low);
+}
+
+static void count(MlirOperation op, uint64_t times, adze_c_kernel *k) {
+    for (intptr_t r = 0; r < mlirOperationGetNumRegions(op); r++) {
+        MlirBlock block = mlirRegionGetFirstBlock(mlirOperationGetRegion(op, r));
+        if (mlirBlockIsNull(block))
+            continue;
+        for (MlirOperation child = mlirBlockGetFirstOperation(block); !mlirOperationIsNull(child);
+             child = mlirOperationGetNextInBlock(child)) {
+            if (adze_is_op(child, "memref.load"))
+                k->loads += times;
+            else if (adze_is_op(child, "memref.store"))
+                k->stores += times;
+            else if (adze_is_op(child, "arith.mulf") || adze_is_op(child, "math.fma"))
+                k->multiplies += times;
+            else if (adze_is_op(child, "arith.muli") &&
+                     !mlirTypeIsAIndex(mlirValueGetType(mlirOperationGetResult(child, 0))))
+                k->multiplies += times;
+            uint64_t inner = adze_is_op(child, "scf.for") ? times * trips_of(child) : times;
+            if (mlirOperationGetNumRegions(child))
+                count(child, inner, k);
+        }
+    }
+}
+
+void emit_count_costs(MlirOperation kernel, adze_c_kernel *k) { count(kernel, 1, k); }
