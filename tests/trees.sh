@@ -89,6 +89,26 @@ wake_word() { # WORD
     awk "BEGIN { exit !($high > 0.5 && $low < 0.5) }"
 }
 
+# ---- sizes: see sizes.sh; here what happens when they do not hold ----
+
+# The stack that a run painted is no deeper than what the call graph says.
+painted_stack() { # TARGET
+    compile d="$int8/model.onnx" -t "$1" -o "$work/paint" && make -s -C "$work/paint" -j2 all &&
+        make -s -C "$work/paint" check >"$work/ran" &&
+        make -s -C "$work/paint" footprint >"$work/footprint" 2>/dev/null || return 1
+    painted=$(sed -n 's/^stack: \([0-9]*\) of.*/\1/p' "$work/ran")
+    worst=$(sed -n 's/.*"worst_stack": {"bytes": \([0-9]*\).*/\1/p' "$work/footprint")
+    echo "painted $painted, by the call graph $worst"
+    test "$painted" -gt 0 && test "$painted" -le "$worst"
+}
+# A memory smaller than the program fails the link, not the board.
+overflow_fails() {
+    compile d="$int8/model.onnx" -t cortex-m4 -o "$work/over" || return 1
+    sed -i 's/LENGTH = 0x[0-9a-f]*/LENGTH = 0x400/' "$work/over/link.ld"
+    ! make -s -C "$work/over" all 2>"$work/said2" || return 1
+    grep -E 'overflow|will not fit' "$work/said2"
+}
+
 for t in portable x86-64 cortex-m55; do check "same-twice $t" same_twice $t; done
 check same-from-elsewhere same_from_elsewhere
 check replaces-trees-only replaces_trees_only
@@ -112,6 +132,10 @@ if [ -d "$data/onnx" ]; then
 fi
 check "two-in-one-image portable" two_in_one_image portable
 if target_usable cortex-m4; then check "two-in-one-image cortex-m4" two_in_one_image cortex-m4; fi
+if target_usable cortex-m4; then check overflow-fails overflow_fails; fi
+for t in cortex-m4 cortex-m55 riscv32-bare; do
+    if target_usable $t; then check "painted-stack $t" painted_stack $t; fi
+done
 check two-trees-in-one-program two_trees_in_one_program
 if [ -d "$data/onnx/melspectrogram" ]; then
     for w in alexa mycroft; do check "wake-word $w" wake_word $w; done
