@@ -64,6 +64,17 @@ static double arithmetic(const size_row *row, MlirOperation op) {
     return mlirTypeIsAInteger(type) && mlirIntegerTypeGetWidth(type) > 32 ? row->wide : row->integer;
 }
 
+/* A further load from the same array in the same block shares its address. */
+#define REPEATED_LOAD 0.6
+static bool seen_before(MlirOperation load) {
+    for (MlirOperation op = mlirBlockGetFirstOperation(mlirOperationGetBlock(load));
+         !mlirOperationEqual(op, load); op = mlirOperationGetNextInBlock(op))
+        if (adze_is_op(op, "memref.load") &&
+            mlirValueEqual(mlirOperationGetOperand(op, 0), mlirOperationGetOperand(load, 0)))
+            return true;
+    return false;
+}
+
 static void count(MlirOperation op, void *user) {
     size_count *c = user;
     MlirStringRef name = mlirIdentifierStr(mlirOperationGetName(op));
@@ -76,7 +87,7 @@ static void count(MlirOperation op, void *user) {
     else if (name.length > 5 && memcmp(name.data, "math.", 5) == 0)
         c->bytes += c->row->math;
     else if (adze_is_op(op, "memref.load"))
-        c->bytes += c->row->load;
+        c->bytes += c->row->load * (seen_before(op) ? REPEATED_LOAD : 1);
     else if (adze_is_op(op, "scf.for") || adze_is_op(op, "scf.while"))
         c->bytes += c->row->loop;
     else if (adze_is_op(op, "func.call"))
