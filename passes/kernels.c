@@ -570,6 +570,14 @@ static bool lower_value(lowering *l, MlirOperation op) {
         MlirValue result = adze_result(op, 0);
         if (!memref_shape(l, op, result, &shape))
             return false;
+        const char *name = adze_get_str(l->ctx, op, "state");
+        for (int i = l->n_writes - 1; i >= 0; i--)
+            if (!strcmp(l->writes[i].state, name)) { /* written in this call already */
+                if (!buffer_of(l, op, l->writes[i].value, &buffer))
+                    return false;
+                adze_map_set(&l->memref, result, buffer);
+                return true;
+            }
         adze_named attr = {"state", adze_get(op, "state")};
         MlirValue state = adze_build1(&l->b, "adze.state_ref", 0, NULL, memref_type(l, &shape), 1,
                                       &attr);
@@ -635,14 +643,48 @@ static bool plan_outputs(lowering *l, MlirOperation ret, MlirBlock body) {
     return true;
 }
 
-static bool same_buffer(MlirValue a, MlirValue b) {
+/* The buffer behind views. */
+static MlirValue base_buffer(MlirValue v) {
     for (;;) {
-        MlirOperation op = adze_defining(a);
+        MlirOperation op = adze_defining(v);
         if (mlirOperationIsNull(op) || !adze_is_op(op, "memref.reinterpret_cast"))
-            break;
-        a = mlirOperationGetOperand(op, 0);
+            return v;
+        v = mlirOperationGetOperand(op, 0);
     }
-    return mlirValueEqual(a, b);
+}
+
+/* States change at the end of a call. One that takes another's old value takes a copy of it, made before
+ * any of them changes. */
+static bool write_states(lowering *l, MlirOperation ret) {
+    MlirValue from[ADZE_COUNT(l->writes)];
+    for (int i = 0; i < l->n_writes; i++) {
+        if (!buffer_of(l, ret, l->writes[i].value, &from[i]))
+            return false;
+        MlirOperation base = adze_defining(base_buffer(from[i]));
+        adze_shape shape;
+        if (mlirOperationIsNull(base) || !adze_is_op(base, "adze.state_ref"))
+            continue;
+        MlirValue old = from[i];
+        if (!adze_value_shape(l->ctx, old, &shape) || !alloc(l, &shape, "old_state", &from[i]))
+            return false;
+        copy(l, old, from[i]);
+    }
+    for (int i = 0; i < l->n_writes; i++) {
+        bool last = true; /* the last write of a state is the one that stays */
+        for (int j = i + 1; j < l->n_writes; j++)
+            last &= strcmp(l->writes[i].state, l->writes[j].state) != 0;
+        if (!last)
+            continue;
+        adze_named attr = {"state", adze_str(l->ctx, l->writes[i].state)};
+        adze_shape shape;
+        adze_value_shape(l->ctx, from[i], &shape);
+        copy(l, from[i],
+             with_dims(l,
+                       adze_build1(&l->b, "adze.state_ref", 0, NULL, mlirValueGetType(from[i]), 1,
+                                   &attr),
+                       &shape));
+    }
+    return true;
 }
 
 static bool lower_entry(adze_context *ctx, MlirModule module, MlirOperation old) {
@@ -686,17 +728,11 @@ static bool lower_entry(adze_context *ctx, MlirModule module, MlirOperation old)
         MlirValue buffer, out = mlirBlockGetArgument(body, n_in + i);
         if (!buffer_of(&l, ret, mlirOperationGetOperand(ret, i), &buffer))
             return false;
-        if (!same_buffer(buffer, out))
+        if (!mlirValueEqual(base_buffer(buffer), out))
             copy(&l, buffer, out);
     }
-    for (int i = 0; i < l.n_writes; i++) {
-        MlirValue buffer;
-        if (!buffer_of(&l, ret, l.writes[i].value, &buffer))
-            return false;
-        adze_named attr = {"state", adze_str(ctx, l.writes[i].state)};
-        copy(&l, buffer,
-             adze_build1(&l.b, "adze.state_ref", 0, NULL, mlirValueGetType(buffer), 1, &attr));
-    }
+    if (!write_states(&l, ret))
+        return false;
     adze_build(&l.b, "func.return", 0, NULL, 0, NULL, 0, NULL, 0);
     mlirOperationDestroy(old);
     return true;
