@@ -63,6 +63,7 @@ target_programs() {
     riscv64-v) echo clang-22 riscv64-linux-gnu-gcc qemu-riscv64 ;;
     riscv64) echo riscv64-linux-gnu-gcc qemu-riscv64 ;;
     cortex-m* | mps*) echo arm-none-eabi-gcc qemu-system-arm ;;
+    wasm32-*) echo clang-22 wasm-ld-22 node ;;
     riscv32-*) echo riscv64-unknown-elf-gcc qemu-system-riscv32 ;;
     riscv64-*) echo riscv64-unknown-elf-gcc qemu-system-riscv64 ;;
     esac

@@ -11,7 +11,7 @@ if [ "${1:-}" = --all ]; then full=yes; shift; fi
 . "$(dirname "$0")/lib.sh"
 
 all_targets="portable x86-64 aarch64 riscv64 riscv64-v cortex-m4 cortex-m7 cortex-m33 cortex-m55
- riscv32-bare riscv64-bare"
+ riscv32-bare riscv64-bare wasm32-simd"
 left_out=0
 
 # MODEL: the targets of its row in models.tsv, or of the row "*".

@@ -15,7 +15,7 @@ export DEBIAN_FRONTEND=noninteractive
 build="gcc g++ libc6-dev make cmake ninja-build pkg-config libmlir-22-dev libxml2-dev libcjson-dev
  libpng-dev libjpeg-dev zlib1g-dev"
 test="libcmocka-dev clang-22 libclang-rt-22-dev libonnx-testdata"
-test_targets="portable cortex-m55 riscv64-bare aarch64 riscv64 riscv64-v"
+test_targets="portable cortex-m55 riscv64-bare aarch64 riscv64 riscv64-v wasm32-simd"
 
 # The <packages> of a target and of those that it extends.
 target_packages() {
