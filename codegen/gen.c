@@ -359,6 +359,11 @@ bool adze_read_raw(adze_gen *g, MlirValue tensor, const MlirValue *index, MlirVa
     if (mlirOperationIsNull(op))
         return adze_error(&g->ctx->diags, NULL, "a kernel reads a tensor argument");
     int rank = rank_of(tensor);
+    if (g->row_tensor.ptr && mlirValueEqual(tensor, g->row_tensor)) {
+        MlirValue at = adze_index_sub(g, index[rank - 1], g->row_base);
+        *out = load_raw(g, g->row, &at);
+        return true;
+    }
     if (known_read(g, tensor, rank, index, out))
         return true;
     bool ok = false;

@@ -23,6 +23,9 @@ typedef struct adze_gen {
      * of an inner scope are forgotten when it closes. */
     struct adze_gen_read *reads;
     int n_reads, max_reads, stale_reads; /* those below `stale_reads` were before a store */
+    /* While a block of results is finished: the tensor whose elements stand in a local array, the array,
+     * and where on the last axis the array starts. */
+    MlirValue row_tensor, row, row_base;
 } adze_gen;
 
 /* ---- index arithmetic (type index; constants fold as they are built) ---- */
@@ -98,6 +101,12 @@ typedef struct adze_nest {
 adze_nest adze_nest_begin(adze_gen *g, int n, const MlirValue *extents, const char *const *names,
                           MlirValue *index);
 void adze_nest_end(adze_gen *g, adze_nest *nest);
+
+/* Whether a convolution's sums can be kept in a row of local memory, and of which type (gen_window.c). */
+bool adze_conv_row_type(adze_gen *g, MlirOperation op, adze_dtype *type);
+/* Puts the sums at index (all axes but the last) and base .. base + count on the last into row[0 ..]. */
+bool adze_gen_conv_row(adze_gen *g, MlirOperation op, const MlirValue *index, MlirValue base,
+                       MlirValue count, MlirValue row);
 
 /* ---- the two tables (gen_table.c) ---- */
 

@@ -124,88 +124,213 @@ static MlirValue multiply_add(adze_gen *g, MlirOperation op, adze_scalar acc, ad
                        (MlirValue[]){acc.value, product}, type, n, &nsw);
 }
 
+/* A convolution taken apart. */
+typedef struct conv {
+    MlirOperation op;
+    MlirValue x, w, bias;
+    adze_shape xs, ws, ys;
+    window win;
+    int n; /* spatial axes */
+    int64_t group, zero_x, zero_w;
+    adze_dtype acc_type;
+} conv;
+
+static bool conv_read(adze_gen *g, MlirOperation op, conv *c) {
+    adze_context *ctx = g->ctx;
+    *c = (conv){.op = op,
+                .x = mlirOperationGetOperand(op, 0),
+                .w = mlirOperationGetOperand(op, 1),
+                .bias = mlirOperationGetOperand(op, 2)};
+    if (!adze_value_shape(ctx, c->x, &c->xs) || !adze_value_shape(ctx, c->w, &c->ws) ||
+        !adze_value_shape(ctx, mlirOperationGetResult(op, 0), &c->ys) || c->xs.rank != c->ws.rank ||
+        c->xs.rank < 2)
+        return adze_error(&ctx->diags, adze_node(ctx, op), "operands of unexpected rank");
+    c->n = c->xs.rank - 2;
+    if (!known_extents(g, op, &c->xs))
+        return false;
+    if (!read_window(op, c->n, &c->win))
+        return bad_window(g, op);
+    c->group = adze_get_i64(op, "group");
+    c->zero_x = adze_get_i64(op, "adze.zero_point_x");
+    c->zero_w = adze_get_i64(op, "adze.zero_point_w");
+    const adze_dtype_info *info = adze_dtype_get(c->ys.dtype);
+    c->acc_type = info->bits < 32 && info->cls == 'F' ? ADZE_f32 : c->ys.dtype;
+    return true;
+}
+
+/* What the sum of output channel m starts from. */
+static bool conv_start(adze_gen *g, const conv *c, MlirValue m, adze_scalar *acc) {
+    *acc = adze_dtype_get(c->acc_type)->cls == 'F' ? adze_scalar_f64(&g->b, c->acc_type, 0)
+                                                   : adze_scalar_i64(&g->b, c->acc_type, 0);
+    adze_scalar b;
+    return adze_is_none(c->bias) || (adze_read(g, c->bias, &m, &b) &&
+                                     adze_scalar_cast(&g->b, b, c->acc_type, false, acc));
+}
+
+/* The first input channel that output channel m reads. */
+static MlirValue conv_first_channel(adze_gen *g, const conv *c, MlirValue m) {
+    if (c->group <= 1)
+        return adze_index(g, 0);
+    return adze_index_mul(g, adze_index_div(g, m, adze_index(g, c->ws.dims[0] / c->group)),
+                          adze_index(g, c->ws.dims[1]));
+}
+
+/* A loop that is left out when it runs once. `carried` may be NULL. */
+typedef struct conv_loop {
+    adze_for loop;
+    bool real;
+} conv_loop;
+
+static conv_loop conv_loop_begin(adze_gen *g, const char *name, MlirValue low, MlirValue high,
+                                 MlirValue *carried, MlirValue *iv) {
+    static const char *const acc_name = "acc";
+    conv_loop l = {.real = true};
+    int64_t lo, hi;
+    if (adze_index_known(low, &lo) && adze_index_known(high, &hi) && hi - lo == 1) {
+        *iv = low;
+        l.real = false;
+        return l;
+    }
+    l.loop = adze_for_begin(g, name, low, high, adze_index(g, 1), carried ? 1 : 0, carried, &acc_name);
+    *iv = l.loop.iv;
+    if (carried)
+        *carried = l.loop.carried[0];
+    return l;
+}
+
+static void conv_loop_end(adze_gen *g, conv_loop *l, MlirValue *carried) {
+    if (l->real)
+        adze_for_end(g, &l->loop, carried, carried);
+}
+
 /* y[n, m, o...] = bias[m] + sum over c, k of x[n, group * C/G + c, o*s - p + k*d] * w[m, c, k] */
 bool adze_read_conv(adze_gen *g, MlirOperation op, int which, const MlirValue *index,
                     MlirValue *out) {
     (void)which;
-    adze_context *ctx = g->ctx;
-    MlirValue x = mlirOperationGetOperand(op, 0), w = mlirOperationGetOperand(op, 1),
-              bias = mlirOperationGetOperand(op, 2);
-    adze_shape xs, ws, ys;
-    window win;
-    if (!adze_value_shape(ctx, x, &xs) || !adze_value_shape(ctx, w, &ws) ||
-        !adze_value_shape(ctx, mlirOperationGetResult(op, 0), &ys) || xs.rank != ws.rank ||
-        xs.rank < 2)
-        return adze_error(&ctx->diags, adze_node(ctx, op), "operands of unexpected rank");
-    int n = xs.rank - 2;
-    if (!known_extents(g, op, &xs))
+    conv c;
+    adze_scalar acc;
+    if (!conv_read(g, op, &c))
         return false;
-    if (!read_window(op, n, &win))
-        return bad_window(g, op);
-    int64_t group = adze_get_i64(op, "group");
-    int64_t zero_x = adze_get_i64(op, "adze.zero_point_x"), zero_w = adze_get_i64(op, "adze.zero_point_w");
-    adze_dtype acc_type = adze_dtype_get(ys.dtype)->bits < 32 && adze_dtype_get(ys.dtype)->cls == 'F'
-                              ? ADZE_f32
-                              : ys.dtype;
-
     MlirValue m = index[1], x_at[ADZE_MAX_RANK], w_at[ADZE_MAX_RANK], start[MAX_SPATIAL],
               low[MAX_SPATIAL], high[MAX_SPATIAL];
-    for (int i = 0; i < n; i++) {
-        clip_window(g, index[2 + i], ys.dims[2 + i], xs.dims[2 + i], ws.dims[2 + i], win.strides[i],
-                    win.pads[i], win.dilations[i], &start[i], &low[i], &high[i]);
-        name_window(g, n, i, start[i], low[i], high[i]);
+    for (int i = 0; i < c.n; i++) {
+        clip_window(g, index[2 + i], c.ys.dims[2 + i], c.xs.dims[2 + i], c.ws.dims[2 + i],
+                    c.win.strides[i], c.win.pads[i], c.win.dilations[i], &start[i], &low[i], &high[i]);
+        name_window(g, c.n, i, start[i], low[i], high[i]);
     }
-    adze_scalar acc = adze_scalar_i64(&g->b, acc_type, 0);
-    if (adze_dtype_get(acc_type)->cls == 'F')
-        acc = adze_scalar_f64(&g->b, acc_type, 0);
-    if (!adze_is_none(bias)) {
-        adze_scalar b;
-        if (!adze_read(g, bias, &m, &b) || !adze_scalar_cast(&g->b, b, acc_type, false, &acc))
-            return false;
-    }
+    if (!conv_start(g, &c, m, &acc))
+        return false;
     x_at[0] = index[0];
     w_at[0] = m;
-    MlirValue first_channel = adze_index(g, 0);
-    if (group > 1)
-        first_channel =
-            adze_index_mul(g, adze_index_div(g, m, adze_index(g, ws.dims[0] / group)),
-                           adze_index(g, ws.dims[1]));
-    adze_for loops[1 + MAX_SPATIAL];
-    int n_loops = 0;
-    const char *acc_name = "acc";
+    conv_loop loops[1 + MAX_SPATIAL];
     MlirValue carried = acc.value;
-    for (int i = -1; i < n; i++) {
-        MlirValue lo = i < 0 ? adze_index(g, 0) : low[i];
-        MlirValue hi = i < 0 ? adze_index(g, ws.dims[1]) : high[i];
-        int64_t lo_known, hi_known;
-        MlirValue iv;
-        if (adze_index_known(lo, &lo_known) && adze_index_known(hi, &hi_known) &&
-            hi_known - lo_known == 1) {
-            iv = lo;
-        } else {
-            loops[n_loops] = adze_for_begin(g, i < 0 ? "ic" : tap_name(g, n, i), lo, hi,
-                                            adze_index(g, 1), 1, &carried, &acc_name);
-            iv = loops[n_loops].iv;
-            carried = loops[n_loops++].carried[0];
-        }
-        w_at[2 + (i < 0 ? -1 : i)] = iv;
-        if (i < 0)
-            x_at[1] = adze_index_add(g, first_channel, iv);
-        else
-            x_at[2 + i] = name_position(
-                g, n, i,
-                adze_index_add(g, start[i],
-                               adze_index_mul(g, iv, adze_index(g, win.dilations[i]))));
+    MlirValue first_channel = conv_first_channel(g, &c, m);
+    loops[0] = conv_loop_begin(g, "ic", adze_index(g, 0), adze_index(g, c.ws.dims[1]), &carried,
+                               &w_at[1]);
+    x_at[1] = adze_index_add(g, first_channel, w_at[1]);
+    for (int i = 0; i < c.n; i++) {
+        loops[1 + i] =
+            conv_loop_begin(g, tap_name(g, c.n, i), low[i], high[i], &carried, &w_at[2 + i]);
+        x_at[2 + i] = name_position(
+            g, c.n, i,
+            adze_index_add(g, start[i],
+                           adze_index_mul(g, w_at[2 + i], adze_index(g, c.win.dilations[i]))));
     }
     adze_scalar xv, wv;
-    if (!adze_read(g, x, x_at, &xv) || !adze_read(g, w, w_at, &wv))
+    if (!adze_read(g, c.x, x_at, &xv) || !adze_read(g, c.w, w_at, &wv))
         return false;
     acc.value = carried;
-    MlirValue sum = multiply_add(g, op, acc, widen(g, xv, acc_type, zero_x),
-                                 widen(g, wv, acc_type, zero_w));
-    while (n_loops)
-        adze_for_end(g, &loops[--n_loops], &sum, &sum);
-    *out = adze_scalar_out(&g->b, (adze_scalar){sum, ys.dtype});
+    MlirValue sum = multiply_add(g, op, acc, widen(g, xv, c.acc_type, c.zero_x),
+                                 widen(g, wv, c.acc_type, c.zero_w));
+    for (int i = c.n; i >= 0; i--)
+        conv_loop_end(g, &loops[i], &sum);
+    *out = adze_scalar_out(&g->b, (adze_scalar){sum, c.ys.dtype});
+    return true;
+}
+
+bool adze_conv_row_type(adze_gen *g, MlirOperation op, adze_dtype *type) {
+    conv c;
+    size_t before = g->ctx->diags.count;
+    bool ok = adze_is_op(op, "adze.conv") && conv_read(g, op, &c) && c.n >= 1 &&
+              c.acc_type == c.ys.dtype && c.ys.dims[c.ys.rank - 1] >= 0;
+    g->ctx->diags.count = before;
+    *type = ok ? c.acc_type : ADZE_NO_DTYPE;
+    return ok;
+}
+
+/* The same sums for `count` neighbours along the last axis, from position `base`: one after the other
+ * in memory, so that the innermost loop has no dependence between its turns. */
+bool adze_gen_conv_row(adze_gen *g, MlirOperation op, const MlirValue *index, MlirValue base,
+                       MlirValue count, MlirValue row) {
+    conv c;
+    adze_scalar acc;
+    if (!conv_read(g, op, &c))
+        return false;
+    const int last = c.n - 1;
+    const int64_t stride = c.win.strides[last], pad = c.win.pads[last],
+                  dilation = c.win.dilations[last], kernel = c.ws.dims[2 + last],
+                  width = c.xs.dims[2 + last], out_width = c.ys.dims[2 + last];
+    MlirValue m = index[1], zero = adze_index(g, 0), one = adze_index(g, 1);
+    MlirValue x_at[ADZE_MAX_RANK], w_at[ADZE_MAX_RANK], start[MAX_SPATIAL], low[MAX_SPATIAL],
+        high[MAX_SPATIAL];
+    for (int i = 0; i < last; i++) {
+        clip_window(g, index[2 + i], c.ys.dims[2 + i], c.xs.dims[2 + i], c.ws.dims[2 + i],
+                    c.win.strides[i], c.win.pads[i], c.win.dilations[i], &start[i], &low[i], &high[i]);
+        name_window(g, c.n, i, start[i], low[i], high[i]);
+    }
+    if (!conv_start(g, &c, m, &acc))
+        return false;
+    adze_for fill = adze_for_begin(g, "j", zero, count, one, 0, NULL, NULL);
+    adze_store(g, acc, row, &fill.iv);
+    adze_for_end(g, &fill, NULL, NULL);
+
+    x_at[0] = index[0];
+    w_at[0] = m;
+    MlirValue first_channel = conv_first_channel(g, &c, m);
+    conv_loop loops[1 + MAX_SPATIAL];
+    loops[0] = conv_loop_begin(g, "ic", zero, adze_index(g, c.ws.dims[1]), NULL, &w_at[1]);
+    x_at[1] = adze_index_add(g, first_channel, w_at[1]);
+    for (int i = 0; i < c.n; i++) {
+        loops[1 + i] = conv_loop_begin(g, tap_name(g, c.n, i), i < last ? low[i] : zero,
+                                       i < last ? high[i] : adze_index(g, kernel), NULL, &w_at[2 + i]);
+        if (i < last)
+            x_at[2 + i] = name_position(
+                g, c.n, i,
+                adze_index_add(g, start[i],
+                               adze_index_mul(g, w_at[2 + i], adze_index(g, c.win.dilations[i]))));
+    }
+    /* position of neighbour j: j * stride + first, first = base * stride - pad + kw * dilation */
+    MlirValue first = adze_index_sub(
+        g,
+        adze_index_add(g, adze_index_mul(g, base, adze_index(g, stride)),
+                       adze_index_mul(g, w_at[2 + last], adze_index(g, dilation))),
+        adze_index(g, pad));
+    MlirValue from = zero, to = count;
+    if (pad > 0)
+        from = ceil_div(g, adze_index_max(g, adze_index_sub(g, zero, first), zero), stride);
+    if ((out_width - 1) * stride - pad + (kernel - 1) * dilation >= width)
+        to = adze_index_min(
+            g,
+            ceil_div(g, adze_index_max(g, adze_index_sub(g, adze_index(g, width), first), zero), stride),
+            count);
+    adze_name_value(g->ctx, from, "j_low");
+    adze_name_value(g->ctx, to, "j_high");
+    adze_scalar wv, xv;
+    if (!adze_read(g, c.w, w_at, &wv))
+        return false;
+    wv = widen(g, wv, c.acc_type, c.zero_w);
+    adze_name_value(g->ctx, wv.value, "wv");
+    adze_for along = adze_for_begin(g, "j", from, to, one, 0, NULL, NULL);
+    x_at[2 + last] =
+        adze_index_add(g, adze_index_mul(g, along.iv, adze_index(g, stride)), first);
+    acc = adze_load(g, row, &along.iv);
+    if (!adze_read(g, c.x, x_at, &xv))
+        return false;
+    acc.value = multiply_add(g, op, acc, widen(g, xv, c.acc_type, c.zero_x), wv);
+    adze_store(g, acc, row, &along.iv);
+    adze_for_end(g, &along, NULL, NULL);
+    for (int i = c.n; i >= 0; i--)
+        conv_loop_end(g, &loops[i], NULL);
     return true;
 }
 

@@ -6,6 +6,7 @@
 
 #include "ir/schedule.h"
 
+#include <mlir-c/AffineMap.h>
 #include <mlir-c/BuiltinAttributes.h>
 #include <mlir-c/BuiltinTypes.h>
 #include <mlir-c/Dialect/Func.h>
@@ -19,6 +20,97 @@ static const char *axis_name(adze_gen *g, int rank, int axis) {
     if (rank >= 1 && rank <= (int)ADZE_COUNT(names))
         return names[rank - 1][axis];
     return adze_arena_printf(g->ctx->arena, "i%d", axis);
+}
+
+static bool one_element(adze_gen *g, MlirValue value, MlirValue memref, const MlirValue *index) {
+    MlirValue element;
+    if (!adze_read_raw(g, value, index, &element))
+        return false;
+    adze_store_raw(g, element, memref, index);
+    return true;
+}
+
+/* Does linalg.generic `op` read its operand `i` at the very index of its result? */
+static bool reads_in_place(MlirOperation op, int i) {
+    MlirAttribute maps = adze_get(op, "indexing_maps");
+    return mlirAffineMapIsIdentity(mlirAffineMapAttrGetValue(mlirArrayAttrGetElement(maps, i))) &&
+           mlirAffineMapIsIdentity(mlirAffineMapAttrGetValue(
+               mlirArrayAttrGetElement(maps, mlirArrayAttrGetNumElements(maps) - 1)));
+}
+
+/* The convolution at the start of an elementwise epilogue that ends in `value`; null when there is
+ * none, or when something in between reads it elsewhere than at its own index. */
+static MlirValue epilogue_of(MlirValue value, int depth) {
+    MlirOperation op = adze_defining(value);
+    if (mlirOperationIsNull(op) || depth == 0)
+        return (MlirValue){NULL};
+    if (adze_is_op(op, "adze.conv"))
+        return value;
+    MlirValue found = {NULL};
+    if (!adze_is_op(op, "linalg.generic"))
+        return found;
+    for (intptr_t i = 0; i < mlirOperationGetNumOperands(op); i++) {
+        MlirValue inner = epilogue_of(mlirOperationGetOperand(op, i), depth - 1);
+        if (!inner.ptr)
+            continue;
+        if (!reads_in_place(op, (int)i))
+            return (MlirValue){NULL};
+        found = inner;
+    }
+    return found;
+}
+
+/* The sums that the schedule's block is for; null without a block. */
+static bool find_sums(adze_gen *g, const adze_schedule *schedule, const adze_shape *shape,
+                      MlirValue value, MlirValue *sums) {
+    enum { LONGEST_EPILOGUE = 16 };
+    *sums = (MlirValue){NULL};
+    if (!schedule->n_block || !schedule->block[shape->rank - 1])
+        return true;
+    adze_dtype type;
+    adze_shape inner;
+    MlirValue conv = epilogue_of(value, LONGEST_EPILOGUE);
+    const char *kernel = adze_get_str(g->ctx, g->kernel, "sym_name");
+    if (!conv.ptr || !adze_conv_row_type(g, adze_defining(conv), &type) ||
+        !adze_value_shape(g->ctx, conv, &inner) || inner.rank != shape->rank)
+        return adze_error(&g->ctx->diags, kernel, "its schedule has a block, but it is no convolution "
+                                                  "with an elementwise epilogue");
+    *sums = conv;
+    return true;
+}
+
+/* The last axis, block by block: sums into a local row, then the epilogue over the row. */
+static bool block_elements(adze_gen *g, const adze_schedule *schedule, MlirValue sums,
+                           const adze_shape *shape, MlirValue value, MlirValue memref,
+                           MlirValue *index) {
+    int last = shape->rank - 1;
+    int64_t extent = shape->dims[last], block = schedule->block[last];
+    adze_dtype type;
+    adze_conv_row_type(g, adze_defining(sums), &type);
+    block = block < extent ? block : extent;
+    MlirValue row = adze_local(g, "acc", type, 1, &block);
+    MlirValue base = adze_index(g, 0), count = adze_index(g, block);
+    adze_for blocks;
+    bool several = block < extent;
+    if (several) {
+        blocks = adze_for_begin(g, "block", base, adze_index(g, extent), count, 0, NULL, NULL);
+        base = blocks.iv;
+        if (extent % block)
+            count = adze_index_min(g, count, adze_index_sub(g, adze_index(g, extent), base));
+    }
+    if (!adze_gen_conv_row(g, adze_defining(sums), index, base, count, row))
+        return false;
+    adze_for finish = adze_for_begin(g, "j", adze_index(g, 0), count, adze_index(g, 1), 0, NULL, NULL);
+    index[last] = adze_index_add(g, base, finish.iv);
+    g->row_tensor = sums;
+    g->row = row;
+    g->row_base = base;
+    bool ok = one_element(g, value, memref, index);
+    g->row_tensor.ptr = NULL;
+    adze_for_end(g, &finish, NULL, NULL);
+    if (several)
+        adze_for_end(g, &blocks, NULL, NULL);
+    return ok;
 }
 
 /* for each tile { for each element of the tile { out[i] = read(value, i) } } */
@@ -35,6 +127,9 @@ static bool default_nest(adze_gen *g, const adze_schedule *schedule, MlirValue v
         tile[i] = schedule->n_tile ? schedule->tile[i] : 0;
         order[i] = schedule->n_order ? (int)schedule->order[i] : i;
     }
+    MlirValue sums = {NULL};
+    if (!find_sums(g, schedule, &shape, value, &sums))
+        return false;
     MlirValue extent[ADZE_MAX_RANK], start[ADZE_MAX_RANK], index[ADZE_MAX_RANK];
     adze_for tiles[ADZE_MAX_RANK], loops[ADZE_MAX_RANK];
     int n_tiles = 0, n_loops = 0;
@@ -42,7 +137,7 @@ static bool default_nest(adze_gen *g, const adze_schedule *schedule, MlirValue v
         int d = order[i];
         extent[d] = adze_extent(g, value, d);
         start[d] = adze_index(g, 0);
-        bool tiled = tile[d] > 0 && (shape.dims[d] < 0 || tile[d] < shape.dims[d]);
+        bool tiled = tile[d] > 0 && !(sums.ptr && d == shape.rank - 1) && (shape.dims[d] < 0 || tile[d] < shape.dims[d]);
         if (!tiled) {
             tile[d] = 0;
             continue;
@@ -55,6 +150,8 @@ static bool default_nest(adze_gen *g, const adze_schedule *schedule, MlirValue v
     }
     for (int i = 0; i < shape.rank; i++) {
         int d = order[i];
+        if (sums.ptr && d == shape.rank - 1)
+            continue; /* block_elements has its loops */
         if (shape.dims[d] == 1) {
             index[d] = adze_index(g, 0);
             continue;
@@ -69,16 +166,17 @@ static bool default_nest(adze_gen *g, const adze_schedule *schedule, MlirValue v
                                         adze_index(g, 1), 0, NULL, NULL);
         index[d] = loops[n_loops++].iv;
     }
-    MlirValue element;
-    if (!adze_read_raw(g, value, index, &element))
+    if (!(sums.ptr ? block_elements(g, schedule, sums, &shape, value, memref, index)
+                   : one_element(g, value, memref, index)))
         return false;
-    adze_store_raw(g, element, memref, index);
     while (n_loops)
         adze_for_end(g, &loops[--n_loops], NULL, NULL);
     while (n_tiles)
         adze_for_end(g, &tiles[--n_tiles], NULL, NULL);
     return true;
 }
+
+static int shape_rank(const adze_schedule *s) { return s->n_tile > s->n_block ? s->n_tile : s->n_block; }
 
 static bool lower_root(adze_gen *g, MlirOperation materialize) {
     MlirValue value = mlirOperationGetOperand(materialize, 0);
@@ -95,10 +193,10 @@ static bool lower_root(adze_gen *g, MlirOperation materialize) {
             if (adze_is_op(before, "bufferization.materialize_in_destination") &&
                 mlirOperationEqual(adze_defining(mlirOperationGetOperand(before, 0)), op))
                 return true;
-        for (int i = 0; i < schedule.n_tile; i++)
-            if (schedule.tile[i])
+        for (int i = 0; i < shape_rank(&schedule); i++)
+            if ((schedule.n_tile && schedule.tile[i]) || (schedule.n_block && schedule.block[i]))
                 return adze_error(&g->ctx->diags, kernel, "its operation has a generator of its own, "
-                                                          "which takes no tiles");
+                                                          "which takes no tiles or blocks");
         if (schedule.n_order)
             return adze_error(&g->ctx->diags, kernel, "its operation has a generator of its own, which "
                                                       "takes no order of loops");

@@ -13,6 +13,7 @@ static const struct {
     size_t count, values; /* where in adze_schedule */
 } keys[] = {
     {"tile", offsetof(adze_schedule, n_tile), offsetof(adze_schedule, tile)},
+    {"block", offsetof(adze_schedule, n_block), offsetof(adze_schedule, block)},
     {"order", offsetof(adze_schedule, n_order), offsetof(adze_schedule, order)},
 };
 
@@ -55,7 +56,7 @@ bool adze_schedule_read(adze_context *ctx, const char *where, MlirAttribute attr
             k++;
         if (k == ADZE_COUNT(keys))
             return adze_error(&ctx->diags, where,
-                              "its schedule has an unknown key '%.*s' — hint: tile, order",
+                              "its schedule has an unknown key '%.*s' — hint: tile, block, order",
                               (int)name.length, name.data);
         int n = read_numbers(entry.attribute, values_of(out, k));
         if (n < 0)
@@ -79,12 +80,17 @@ MlirAttribute adze_schedule_write(adze_context *ctx, const adze_schedule *schedu
 }
 
 bool adze_schedule_fits(adze_context *ctx, const char *where, const adze_schedule *s, int rank) {
-    if ((s->n_tile && s->n_tile != rank) || (s->n_order && s->n_order != rank))
+    if ((s->n_tile && s->n_tile != rank) || (s->n_block && s->n_block != rank) ||
+        (s->n_order && s->n_order != rank))
         return adze_error(&ctx->diags, where, "its schedule is not for a result of %d axes", rank);
     unsigned seen = 0;
     for (int i = 0; i < s->n_tile; i++)
         if (s->tile[i] < 0)
             return adze_error(&ctx->diags, where, "its schedule has a negative tile");
+    for (int i = 0; i < s->n_block; i++)
+        if (s->block[i] < 0 || (s->block[i] && i != rank - 1))
+            return adze_error(&ctx->diags, where,
+                              "its schedule has a block elsewhere than on the last axis");
     for (int i = 0; i < s->n_order; i++) {
         if (s->order[i] < 0 || s->order[i] >= rank || (seen >> s->order[i] & 1))
             return adze_error(&ctx->diags, where, "the order of its schedule is no permutation");

@@ -4,6 +4,8 @@
  *   {tile = array<i64: 0, 16, 0, 0>, order = array<i64: 0, 2, 3, 1>}
  *
  * tile   per axis of the result: the size of a tile, 0 for none; tiles are the outer loops
+ * block  per axis of the result: how many neighbours are computed side by side in local memory, 0 for
+ *        none; only the last axis of a convolution's result may have a block so far
  * order  the axes from the outermost loop inwards (a permutation); absent: as they stand */
 #ifndef ADZE_IR_SCHEDULE_H
 #define ADZE_IR_SCHEDULE_H
@@ -11,14 +13,14 @@
 #include "ir/ir.h"
 
 typedef struct adze_schedule {
-    int n_tile, n_order; /* 0: absent */
-    int64_t tile[ADZE_MAX_RANK], order[ADZE_MAX_RANK];
+    int n_tile, n_block, n_order; /* 0: absent */
+    int64_t tile[ADZE_MAX_RANK], block[ADZE_MAX_RANK], order[ADZE_MAX_RANK];
 } adze_schedule;
 
 /* A null attribute reads as the empty schedule. `where` names the kernel in diagnostics. */
 bool adze_schedule_read(adze_context *ctx, const char *where, MlirAttribute attr, adze_schedule *out);
 MlirAttribute adze_schedule_write(adze_context *ctx, const adze_schedule *schedule);
-/* Whether it fits a result of this rank: lengths, no negative tile, order a permutation. */
+/* Whether it fits a result of this rank: lengths, no negative tile or block, order a permutation. */
 bool adze_schedule_fits(adze_context *ctx, const char *where, const adze_schedule *schedule, int rank);
 
 #endif

@@ -13,6 +13,7 @@ static MlirStringRef ref(const char *s) { return mlirStringRefCreateFromCString(
 
 typedef struct planning {
     adze_context *ctx;
+    const adze_target *target;
     MlirNamedAttribute *groups;
     int n, capacity;
 } planning;
@@ -53,14 +54,36 @@ MlirAttribute adze_group_nodes(adze_context *ctx, const adze_group *group) {
     return adze_strs(ctx, n, names);
 }
 
-/* A sane default: no tiles, the axes as they stand. */
-static MlirAttribute default_schedule(adze_context *ctx, const adze_group *group) {
+/* Does every operation behind the convolution keep its shape (so its last axis is the result's)? */
+static bool plain_epilogue(adze_context *ctx, const adze_group *group, MlirOperation conv) {
+    bool behind = false;
+    for (int i = 0; i < group->n; i++) {
+        if (behind && adze_fuse_class_of(ctx, group->ops[i]) != ADZE_FUSE_POINTWISE)
+            return false;
+        behind |= mlirOperationEqual(group->ops[i], conv);
+    }
+    return behind;
+}
+
+/* A sane default: no tiles, the axes as they stand. With vector registers, a convolution keeps a row of
+ * sums in local memory, over which a C compiler can vectorise without reordering any sum. */
+static MlirAttribute default_schedule(planning *p, const adze_group *group) {
+    enum { LONGEST_ROW = 256, SHORTEST_ROW = 8 };
+    adze_context *ctx = p->ctx;
     MlirOperation root = group->ops[group->n - 1];
     adze_shape shape;
     adze_schedule s = {0};
     if (adze_fuse_class_of(ctx, root) != ADZE_FUSE_OPAQUE && !adze_is_op(root, "tensor.concat") &&
         adze_value_shape(ctx, adze_result(root, 0), &shape))
         s.n_tile = shape.rank;
+    MlirOperation anchor = adze_group_anchor(ctx, group);
+    if (p->target && p->target->vectors.count && s.n_tile && adze_is_op(anchor, "adze.conv") &&
+        shape.dtype != ADZE_f16 && shape.dtype != ADZE_bf16 && plain_epilogue(ctx, group, anchor) &&
+        shape.dims[shape.rank - 1] >= SHORTEST_ROW && shape.rank > 2) {
+        int64_t row = shape.dims[shape.rank - 1];
+        s.n_block = shape.rank;
+        s.block[shape.rank - 1] = row < LONGEST_ROW ? row : LONGEST_ROW;
+    }
     return adze_schedule_write(ctx, &s);
 }
 
@@ -72,7 +95,7 @@ static void add_group(planning *p, const adze_group *group) {
     MlirNamedAttribute entry[] = {
         mlirNamedAttributeGet(mlirIdentifierGet(ctx->mlir, ref("nodes")), adze_group_nodes(ctx, group)),
         mlirNamedAttributeGet(mlirIdentifierGet(ctx->mlir, ref("schedule")),
-                              default_schedule(ctx, group))};
+                              default_schedule(p, group))};
     if (p->n == p->capacity) {
         p->capacity = p->capacity ? 2 * p->capacity : 64;
         MlirNamedAttribute *grown =
@@ -101,8 +124,7 @@ static void plan_block(planning *p, MlirBlock block) {
 }
 
 bool adze_pass_plan(adze_context *ctx, MlirModule module, const adze_pass_options *options) {
-    (void)options;
-    planning p = {.ctx = ctx};
+    planning p = {.ctx = ctx, .target = options->target};
     for (MlirOperation op = mlirBlockGetFirstOperation(mlirModuleGetBody(module));
          !mlirOperationIsNull(op); op = mlirOperationGetNextInBlock(op))
         if (adze_is_op(op, "func.func"))
