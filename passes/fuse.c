@@ -132,6 +132,16 @@ static int group_to_join(adze_context *ctx, const adze_grouping *g, MlirOperatio
             return -1;
         target = g->group_of[at];
     }
+    if (target >= 0) {
+        /* One kernel should stay readable, and reading through it shallow. */
+        const adze_group *group = &g->groups[target];
+        int operands = (int)mlirOperationGetNumOperands(op);
+        for (int i = 0; i < group->n; i++)
+            operands += (int)mlirOperationGetNumOperands(group->ops[i]);
+        bool concat = adze_is_op(group->ops[0], "tensor.concat");
+        if (group->n >= ADZE_GROUP_OPS || (!concat && operands > ADZE_GROUP_OPERANDS))
+            return -1;
+    }
     if (target >= 0 && is_heavy(c)) {
         const adze_group *group = &g->groups[target];
         bool concat = adze_is_op(group->ops[0], "tensor.concat");

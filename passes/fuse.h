@@ -4,6 +4,9 @@
 
 #include "ir/ir.h"
 
+/* Bounds of a group: operations in it, and operands of them all that the planner joins. */
+enum { ADZE_GROUP_OPS = 64, ADZE_GROUP_OPERANDS = 64 };
+
 /* What an operation is to fusion. */
 typedef enum adze_fuse_class {
     ADZE_FUSE_OPAQUE,    /* a kernel of its own: sees whole rows, has several results, ... */

@@ -150,12 +150,29 @@ static bool bias_fits(adze_context *ctx, MlirValue bias, MlirValue x, MlirValue 
         !adze_quant_of(ctx, xs.element, &qx) || !adze_value_shape(ctx, w, &ws) ||
         !adze_quant_of(ctx, ws.element, &qw))
         return false;
-    for (int i = 0; i < qb.n || i < qw.n; i++) {
+    int n = qb.n > qw.n ? qb.n : qw.n;
+    if ((qb.n != 1 && qb.n != n) || (qw.n != 1 && qw.n != n))
+        return false;
+    for (int i = 0; i < n; i++) {
         double want = qx.scale[0] * qw.scale[qw.n > 1 ? i : 0], have = qb.scale[qb.n > 1 ? i : 0];
         if (qb.zero_point[qb.n > 1 ? i : 0] || have < want * 0.9999 || have > want * 1.0001)
             return false;
     }
     return true;
+}
+
+/* A weight quantized along the axis of its outputs, with one zero point: what an integer kernel can take
+ * out of its sums. */
+static bool weight_fits(adze_context *ctx, MlirOperation op, MlirValue w) {
+    adze_shape s;
+    adze_quant q;
+    if (!adze_value_shape(ctx, w, &s) || !adze_quant_of(ctx, s.element, &q))
+        return false;
+    for (int i = 1; i < q.n; i++)
+        if (q.zero_point[i] != q.zero_point[0])
+            return false;
+    int outputs = is(ctx, op, ADZE_OP_conv) ? 0 : s.rank - (adze_get_bool(op, "trans_b") ? 2 : 1);
+    return q.n == 1 || q.axis == outputs;
 }
 
 static void visit(MlirOperation op, void *user) {
@@ -179,6 +196,13 @@ static void visit(MlirOperation op, void *user) {
             return;
         n++;
     }
+    if (row->bias) { /* a contraction */
+        adze_shape xs;
+        adze_quant qx;
+        if (!weight_fits(ctx, op, codes[1]) || !adze_value_shape(ctx, codes[0], &xs) ||
+            !adze_quant_of(ctx, xs.element, &qx) || qx.n != 1)
+            return;
+    }
     MlirOperation chain[4];
     int n_chain = 0;
     MlirType encoding = {NULL};
@@ -197,6 +221,13 @@ static void visit(MlirOperation op, void *user) {
     }
     if (!encoding.ptr && !row->any_result)
         return;
+    const char *kind = adze_get_str(ctx, op, "kind");
+    if (row->op == ADZE_OP_pool && !strcmp(kind, "max")) { /* a maximum of codes keeps their encoding */
+        adze_shape a, b;
+        if (!adze_shape_of(ctx, encoding, &a) || !adze_value_shape(ctx, codes[0], &b) ||
+            !mlirTypeEqual(a.element, b.element))
+            return;
+    }
     for (int i = 0; i < n; i++)
         mlirOperationSetOperand(op, i, codes[i]);
     p->changed = true;

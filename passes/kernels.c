@@ -275,12 +275,15 @@ static bool destination(lowering *l, MlirOperation op, MlirValue value, MlirValu
 
 /* ---- kernels ---- */
 
+/* C promises 127 parameters of a function. */
+enum { KERNEL_BUFFERS = 120 };
+
 typedef struct outline {
     lowering *l;
-    MlirValue args[64];       /* buffers passed by the entry */
-    MlirValue from[64];       /* the level-1 values they stand for */
-    MlirAttribute attrs[64];
-    MlirType types[64];
+    MlirValue args[KERNEL_BUFFERS]; /* buffers passed by the entry */
+    MlirValue from[KERNEL_BUFFERS]; /* the level-1 values they stand for */
+    MlirAttribute attrs[KERNEL_BUFFERS];
+    MlirType types[KERNEL_BUFFERS];
     int n, n_inputs;
 } outline;
 
@@ -454,7 +457,7 @@ static bool outline_group(lowering *l, const adze_group *group) {
         adze_map_set(&inner, o.from[i], argument_tensor(&b, mlirBlockGetArgument(body, i)));
     for (int i = 0; i < group->n; i++) {
         MlirOperation op = group->ops[i];
-        MlirValue operands[64], values[8];
+        MlirValue operands[KERNEL_BUFFERS], values[8];
         intptr_t n = mlirOperationGetNumOperands(op);
         if (n > (intptr_t)ADZE_COUNT(operands))
             return adze_error(&ctx->diags, adze_node(ctx, op), "more than %zu operands",
@@ -531,6 +534,10 @@ static bool lower_if(lowering *l, MlirOperation op) {
         MlirBlock to = mlirBlockCreate(0, NULL, NULL);
         mlirRegionAppendOwnedBlock(mlirOperationGetRegion(branch, r), to);
         l->b = adze_at_end(ctx, to);
+        if (mlirBlockIsNull(from)) { /* no else: nothing to do there */
+            adze_build(&l->b, "scf.yield", 0, NULL, 0, NULL, 0, NULL, 0);
+            continue;
+        }
         if (!lower_block(l, from))
             return false;
         MlirOperation yield = mlirBlockGetTerminator(from);
@@ -583,6 +590,12 @@ static bool lower_value(lowering *l, MlirOperation op) {
                                       &attr);
         adze_map_set(&l->memref, result, with_dims(l, state, &shape));
     } else if (adze_is_op(op, "adze.state_write")) {
+        MlirOperation around = mlirBlockGetParentOperation(mlirOperationGetBlock(op));
+        if (!adze_is_op(around, "func.func"))
+            return adze_error(&l->ctx->diags, adze_node(l->ctx, op),
+                              "state '%s' is written inside a branch — hint: give the value out of the "
+                              "branch and write it behind",
+                              adze_get_str(l->ctx, op, "state"));
         if (l->n_writes == (int)ADZE_COUNT(l->writes))
             return adze_error(&l->ctx->diags, adze_node(l->ctx, op), "more than %zu states",
                               ADZE_COUNT(l->writes));

@@ -126,6 +126,10 @@ static void check_use(MlirOperation op, void *user) {
     for (intptr_t i = 0; i < n; i++)
         e->ok &= mlirValueEqual(mlirOperationGetOperand(op, 1 + i),
                                 mlirOperationGetOperand(e->store, 2 + i));
+    bool before = false; /* the load has to come first */
+    for (MlirOperation next = op; !mlirOperationIsNull(next); next = mlirOperationGetNextInBlock(next))
+        before |= mlirOperationEqual(next, e->store);
+    e->ok &= before;
 }
 
 static bool is_element_wise(MlirOperation kernel, int in, int out) {

@@ -187,6 +187,10 @@ bool adze_plan_read(adze_context *ctx, MlirBlock block, adze_grouping *out) {
     }
     for (int g = 0; g < out->n; g++) {
         adze_group *group = &out->groups[g];
+        if (group->n > ADZE_GROUP_OPS)
+            return adze_error(&ctx->diags, adze_node(ctx, group->ops[0]),
+                              "the plan's group '%s' has %d operations, more than %d",
+                              adze_attr_str(ctx, names[g]), group->n, ADZE_GROUP_OPS);
         for (int i = 0; i < group->n - 1; i++) {
             adze_fuse_class c = adze_fuse_class_of(ctx, group->ops[i]);
             if (c == ADZE_FUSE_OPAQUE || c == ADZE_FUSE_GATHERING)
