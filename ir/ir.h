@@ -158,7 +158,7 @@ MlirType adze_memref_type(adze_context *ctx, const adze_shape *shape);
 MlirType adze_element_type(adze_context *ctx, adze_dtype dtype);
 /* Storage type of an element: quantized -> its integers, others themselves. */
 adze_dtype adze_element_dtype(adze_context *ctx, MlirType element);
-int64_t adze_shape_count(const adze_shape *shape); /* elements; -1 when an extent is bounded only */
+int64_t adze_shape_count(const adze_shape *shape); /* elements; -1: an extent is bounded only, or overflow */
 MlirType adze_none_type(adze_context *ctx);
 MlirType adze_index_type(adze_context *ctx);
 

@@ -9,6 +9,7 @@
 
 int64_t adze_shape_bytes(MlirModule module, const adze_shape *shape) {
     int64_t bytes = (int64_t)adze_dtype_get(shape->dtype)->host_bytes;
+    bool none = false;
     for (int d = 0; d < shape->rank; d++) {
         int64_t extent = shape->dims[d];
         if (extent < 0) {
@@ -17,9 +18,11 @@ int64_t adze_shape_bytes(MlirModule module, const adze_shape *shape) {
                 dim = adze_symbol(module, "adze.dim", shape->symbols[d]);
             extent = mlirOperationIsNull(dim) ? 0 : adze_get_i64(dim, "hi");
         }
-        bytes *= extent;
+        none |= extent <= 0;
+        if (extent > 0)
+            bytes = bytes > ADZE_MAX_BYTES / extent ? ADZE_MAX_BYTES : bytes * extent;
     }
-    return bytes;
+    return none ? 0 : bytes;
 }
 
 int64_t adze_buffer_bytes(adze_context *ctx, MlirModule module, MlirValue buffer) {

@@ -7,6 +7,9 @@
 
 enum { ADZE_SCRATCH_ALIGN = 16 };
 
+/* No value is larger: the verifier refuses it, and sums of sizes cannot overflow. */
+#define ADZE_MAX_BYTES ((int64_t)1 << 48)
+
 typedef struct adze_buffer {
     const char *name; /* the value's name in the dump, or the kernel that writes it */
     int64_t offset, bytes;
@@ -29,7 +32,8 @@ typedef struct adze_memory_plan {
  * views, with the operation's step. */
 typedef void adze_buffer_use(MlirOperation user, int step, void *data);
 void adze_buffer_uses(MlirOperation entry, MlirValue value, adze_buffer_use *use, void *data);
-/* Bytes in generated code; bounded extents count with their bound. */
+/* Bytes in generated code; bounded extents count with their bound.
+ * ADZE_MAX_BYTES when it is more than that. */
 int64_t adze_shape_bytes(MlirModule module, const adze_shape *shape);
 int64_t adze_buffer_bytes(adze_context *ctx, MlirModule module, MlirValue buffer);
 

@@ -127,12 +127,14 @@ MlirType adze_memref_type(adze_context *ctx, const adze_shape *s) {
 
 int64_t adze_shape_count(const adze_shape *s) {
     int64_t n = 1;
+    bool none = false, over = false;
     for (int i = 0; i < s->rank; i++) {
         if (s->dims[i] < 0)
             return -1;
-        n *= s->dims[i];
+        none |= s->dims[i] == 0;
+        over |= __builtin_mul_overflow(n, s->dims[i], &n);
     }
-    return n;
+    return none ? 0 : over ? -1 : n;
 }
 
 /* ---- quantized elements ---- */

@@ -143,8 +143,8 @@ bool adze_weight_bytes(adze_context *ctx, MlirOperation weight, const uint8_t **
         return false;
     if ((uint64_t)offset > file->bytes || (uint64_t)n > file->bytes - (uint64_t)offset)
         return adze_error(&ctx->diags, name,
-                          "weight reaches to byte %lld of '%s', which has %zu",
-                          (long long)(offset + n), path, file->bytes);
+                          "weight reaches to byte %llu of '%s', which has %zu",
+                          (unsigned long long)offset + (unsigned long long)n, path, file->bytes);
     *bytes = file->data ? file->data + offset : (const uint8_t *)"";
     *length = (size_t)n;
     return true;

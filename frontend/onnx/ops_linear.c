@@ -286,8 +286,13 @@ bool ox_op_conv_transpose(node *n) {
     if (!upper && !lower && strcmp(auto_pad, "NOTSET") && strcmp(auto_pad, "VALID"))
         return ox_fail(n, "auto_pad '%s' is not supported", auto_pad);
     adze_shape s = x->shape;
-    s.dims[1] = w->shape.dims[1] * group;
+    if (__builtin_mul_overflow(w->shape.dims[1], group, &s.dims[1]))
+        return ox_fail(n, "impossibly many channels");
     for (int i = 0; i < ns; i++) {
+        /* below 2^31 each: the extents below cannot overflow 64 bits */
+        if (x->shape.dims[2 + i] > INT32_MAX || extra[i] < 0 || extra[i] > INT32_MAX ||
+            (n_wanted >= 0 && wanted[n_wanted - ns + i] > INT32_MAX))
+            return ox_fail(n, "an impossibly large extent or output_padding");
         int64_t in = x->shape.dims[2 + i], *begin = &win.pads[i], *end = &win.pads[ns + i];
         int64_t full =
             win.strides[i] * (in - 1) + extra[i] + (win.kernel[i] - 1) * win.dilations[i] + 1;
