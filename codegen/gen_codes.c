@@ -27,6 +27,15 @@ static bool exponential(adze_gen *g, MlirValue x, MlirValue table, const MlirVal
     return true;
 }
 
+/* Twice the remainder must fit 64 bits, hence the divisor 62. A larger divisor is more than twice any
+ * numerator (below 2^54): the quotient rounds to 0, as it does for the largest divisor that fits. */
+#define DIVISOR_MAX (((int64_t)1 << 62) - 1)
+
+/* sum << shift fits for every row: no term is above 2^23. An unknown extent is negative. */
+static bool sum_fits(int64_t extent, int64_t shift) {
+    return extent >= 0 && shift <= 38 && extent <= DIVISOR_MAX >> (23 + shift);
+}
+
 bool adze_gen_softmax_codes(adze_gen *g, MlirOperation op) {
     MlirValue x = mlirOperationGetOperand(op, 0), table = mlirOperationGetOperand(op, 1);
     MlirValue y = adze_gen_destination(g, adze_result(op, 0));
@@ -60,6 +69,10 @@ bool adze_gen_softmax_codes(adze_gen *g, MlirOperation op) {
 
     /* clamp(zp + round_half_even(t * m / (sum << s))): quotient, remainder, then the tie */
     int64_t shift = adze_get_i64(op, "shift");
+    if (!sum_fits(xs.dims[axis], shift)) {
+        shift = shift > 61 ? 61 : shift;
+        sum = op2(g, "arith.minsi", sum, i64_constant(g, DIVISOR_MAX >> shift));
+    }
     MlirValue divisor = op2(g, "arith.shli", sum, i64_constant(g, shift));
     loop = adze_for_begin(g, "k", zero, extent, one, 0, NULL, NULL);
     at[axis] = loop.iv;
