@@ -197,17 +197,24 @@ static bool conv(integer *t) {
     return dequantize_channels(t, acc, qw.n, factor);
 }
 
-/* How many elements an average divides by at output position `o` of axis `d`. */
+/* How many of the positions first, first + step, ... (`taps` of them) lie below `end`. */
+static int64_t taps_below(int64_t first, int64_t step, int64_t taps, int64_t end) {
+    if (first >= end)
+        return 0;
+    const int64_t n = (end - first - 1) / step + 1;
+    return n < taps ? n : taps;
+}
+
+/* How many elements an average divides by at output position `o` of axis `d`: a kernel may be far
+ * larger than its input, so they are not counted one by one. */
 static int64_t axis_count(const integer *t, int d, int n, int64_t o, const int64_t *kernel,
                           const int64_t *strides, const int64_t *pads, const int64_t *dilations,
                           bool include_pad) {
-    int64_t count = 0, extent = t->xs.dims[2 + d];
-    for (int64_t k = 0; k < kernel[d]; k++) {
-        int64_t p = o * strides[d] + k * dilations[d] - pads[d];
-        bool inside = p >= 0 && p < extent;
-        count += include_pad ? p < extent + pads[n + d] : inside;
-    }
-    return count;
+    const int64_t extent = t->xs.dims[2 + d], first = o * strides[d] - pads[d];
+    const int64_t step = dilations[d], taps = kernel[d];
+    return include_pad
+               ? taps_below(first, step, taps, extent + pads[n + d])
+               : taps_below(first, step, taps, extent) - taps_below(first, step, taps, 0);
 }
 
 static bool pool(integer *t) {
@@ -244,16 +251,26 @@ static bool pool(integer *t) {
     adze_tensor m = i32_table(t, n, t->ys.dims + 2), s = i32_table(t, n, t->ys.dims + 2);
     int32_t *pm = adze_tensor_data(&m), *ps = adze_tensor_data(&s);
     bool include_pad = adze_get_bool(t->op, "count_include_pad"), uniform = true;
+    double *counts[ADZE_MAX_RANK]; /* per axis; a product may be beyond 64 bits */
+    for (int d = 0; d < n; d++) {
+        const int64_t extent = t->ys.dims[2 + d];
+        if (strides[d] < 1 || dilations[d] < 1)
+            return fail(t, "a stride or dilation below 1");
+        counts[d] = ADZE_NEW_ARRAY(t->ctx->arena, double, (size_t)extent);
+        for (int64_t o = 0; o < extent; o++)
+            counts[d][o] =
+                (double)axis_count(t, d, n, o, kernel, strides, pads, dilations, include_pad);
+    }
     for (int64_t i = 0; i < plane; i++) {
-        int64_t count = 1, rest = i;
+        double count = 1;
+        int64_t rest = i;
         for (int d = n - 1; d >= 0; d--) {
-            int64_t o = rest % t->ys.dims[2 + d];
+            count *= counts[d][rest % t->ys.dims[2 + d]];
             rest /= t->ys.dims[2 + d];
-            count *= axis_count(t, d, n, o, kernel, strides, pads, dilations, include_pad);
         }
         pm[i] = ps[i] = 0;
-        if (count)
-            adze_requant_scale(t->qx.scale[0] / (t->qy.scale[0] * (double)count), &pm[i], &ps[i]);
+        if (count > 0)
+            adze_requant_scale(t->qx.scale[0] / (t->qy.scale[0] * count), &pm[i], &ps[i]);
         uniform &= pm[i] == pm[0] && ps[i] == ps[0];
     }
     if (uniform && plane > 1) {

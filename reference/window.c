@@ -20,25 +20,41 @@ typedef struct pool_shape {
     int64_t dilations[2 * ADZE_MAX_RANK], pads[2 * ADZE_MAX_RANK];
 } pool_shape;
 
-/* Elements beyond the pads (a ceil-mode window that hangs over) never count; those in the pads
- * count in an average with count_include_pad. */
+/* The taps [*low, *high) of axis `d` whose elements are inside; *padded of all are inside or in the
+ * pads. Elements beyond the pads (a ceil-mode window that hangs over) never count. */
+static void clip(const pool_shape *s, int d, int64_t at, int64_t *low, int64_t *high,
+                 int64_t *padded) {
+    const int64_t first = at * s->strides[d] - s->pads[d], step = s->dilations[d];
+    const int64_t ends[3] = {0, s->in[d], s->in[d] + s->pads[d + s->n]};
+    int64_t *below[3] = {low, high, padded};
+    for (int i = 0; i < 3; i++) {
+        const int64_t n = first >= ends[i] ? 0 : (ends[i] - first - 1) / step + 1;
+        *below[i] = n < s->kernel[d] ? n : s->kernel[d];
+    }
+}
+
+/* Only the taps that meet an element are visited: a kernel may be far larger than its input. Those
+ * in the pads count in an average with count_include_pad. */
 static window pool_one(const pool_shape *s, const double *plane, const int64_t *at) {
     window w = {.value = s->kind == POOL_MAX ? -INFINITY : 0, .best = -1};
-    int64_t tap[ADZE_MAX_RANK] = {0};
+    int64_t tap[ADZE_MAX_RANK] = {0}, low[ADZE_MAX_RANK], taps[ADZE_MAX_RANK];
+    int64_t inside = 1, padded = 1;
+    for (int d = 0; d < s->n; d++) {
+        int64_t high, with_pads;
+        clip(s, d, at[d], &low[d], &high, &with_pads);
+        taps[d] = high > low[d] ? high - low[d] : 0;
+        inside *= taps[d];
+        if (__builtin_mul_overflow(padded, with_pads, &padded))
+            padded = INT64_MAX;
+    }
+    w.count = s->include_pad ? padded : inside;
+    if (!inside)
+        return w;
     do {
         int64_t from = 0;
-        bool inside = true, padded = true;
-        for (int d = 0; d < s->n; d++) {
-            const int64_t p = at[d] * s->strides[d] + tap[d] * s->dilations[d] - s->pads[d];
-            inside &= p >= 0 && p < s->in[d];
-            padded &= p < s->in[d] + s->pads[d + s->n];
-            from = from * s->in[d] + p;
-        }
-        if (!inside) {
-            w.count += padded && s->include_pad;
-            continue;
-        }
-        w.count++;
+        for (int d = 0; d < s->n; d++)
+            from = from * s->in[d] + at[d] * s->strides[d] + (low[d] + tap[d]) * s->dilations[d] -
+                   s->pads[d];
         const double v = plane[from];
         if (s->kind == POOL_AVERAGE) {
             w.value += v;
@@ -48,7 +64,7 @@ static window pool_one(const pool_shape *s, const double *plane, const int64_t *
             w.value = v;
             w.best = from;
         }
-    } while (ref_next(s->n, s->kernel, tap));
+    } while (ref_next(s->n, taps, tap));
     return w;
 }
 
