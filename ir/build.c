@@ -73,6 +73,14 @@ MlirOperation adze_defining(MlirValue value) {
     return mlirValueIsAOpResult(value) ? mlirOpResultGetOwner(value) : (MlirOperation){0};
 }
 
+const char *adze_location_name(adze_context *ctx, MlirOperation op, const char *fallback) {
+    MlirLocation loc = mlirOperationGetLocation(op);
+    if (!mlirLocationIsAName(loc))
+        return fallback;
+    MlirStringRef name = mlirIdentifierStr(mlirLocationNameGetName(loc));
+    return adze_arena_strndup(ctx->arena, name.data, name.length);
+}
+
 MlirValue adze_name_value(adze_context *ctx, MlirValue value, const char *name) {
     MlirOperation op = adze_defining(value);
     if (!mlirOperationIsNull(op) && !adze_is_op(op, "arith.constant") &&

@@ -102,6 +102,8 @@ MlirValue adze_none_value(adze_builder *b);
 bool adze_is_none(MlirValue value);
 MlirValue adze_result(MlirOperation op, int index);
 MlirOperation adze_defining(MlirValue value); /* null for block arguments */
+/* The operation's NameLoc, or `fallback`. */
+const char *adze_location_name(adze_context *ctx, MlirOperation op, const char *fallback);
 /* Gives the operation that computes `value` this NameLoc unless it has one or is a constant. */
 MlirValue adze_name_value(adze_context *ctx, MlirValue value, const char *name);
 

@@ -32,6 +32,15 @@ int64_t adze_buffer_bytes(adze_context *ctx, MlirModule module, MlirValue buffer
     return adze_shape_bytes(module, &shape);
 }
 
+MlirValue adze_buffer_base(MlirValue v) {
+    for (;;) {
+        MlirOperation op = adze_defining(v);
+        if (mlirOperationIsNull(op) || !adze_is_op(op, "memref.reinterpret_cast"))
+            return v;
+        v = mlirOperationGetOperand(op, 0);
+    }
+}
+
 /* Operations of a region in order, nested ones at their place; `step` counts those that do work. */
 typedef struct stepper {
     MlirOperation wanted;
@@ -90,20 +99,12 @@ static void count(MlirOperation op, void *user) {
     r->max_steps += does_work(op);
 }
 
-static const char *location_name(adze_context *ctx, MlirOperation op) {
-    MlirLocation loc = mlirOperationGetLocation(op);
-    if (!mlirLocationIsAName(loc))
-        return "";
-    MlirStringRef s = mlirIdentifierStr(mlirLocationNameGetName(loc));
-    return adze_arena_strndup(ctx->arena, s.data, s.length);
-}
-
 static void collect(MlirOperation op, void *user) {
     reader *r = user;
     adze_memory_plan *p = r->plan;
     if (adze_is_op(op, "adze.region")) {
         adze_buffer *b = &p->buffers[p->n_buffers++];
-        *b = (adze_buffer){.name = location_name(r->ctx, op),
+        *b = (adze_buffer){.name = adze_location_name(r->ctx, op, ""),
                            .offset = adze_get_i64(op, "offset"),
                            .bytes = adze_buffer_bytes(r->ctx, r->module, adze_result(op, 0)),
                            .first = -1,

@@ -27,6 +27,8 @@ typedef struct adze_memory_plan {
 
 /* False (with a diagnostic) when the module is not at level 3. Of several entries, each has its own
  * scratch plan; the module's scratch is the largest. `entry`: which one (NULL: the first). */
+/* The buffer behind views. */
+MlirValue adze_buffer_base(MlirValue view);
 /* The step (0-based call number) at which each use of a value happens is what lifetimes are made of:
  * calls `use` for every operation of the entry that touches the buffer behind `value`, through all its
  * views, with the operation's step. */

@@ -13,6 +13,7 @@
 #include "passes/table.h"
 #include "passes/valuemap.h"
 
+#include "ir/plan.h"
 #include "ir/weights.h"
 
 #include <mlir-c/BuiltinAttributes.h>
@@ -386,15 +387,6 @@ static MlirValue local_constant(adze_builder *b, MlirModule module, MlirValue va
     return adze_build_constant(b, module, &t, "constant", (MlirType){NULL});
 }
 
-/* The NameLoc of an operation, or `fallback`. */
-static const char *location_name(adze_context *ctx, MlirOperation op, const char *fallback) {
-    MlirLocation loc = mlirOperationGetLocation(op);
-    if (!mlirLocationIsAName(loc))
-        return fallback;
-    MlirStringRef name = mlirIdentifierStr(mlirLocationNameGetName(loc));
-    return adze_arena_strndup(ctx->arena, name.data, name.length);
-}
-
 /* Tables that the lowering of an operation made inside the kernel become arguments, after the outputs. */
 static bool hoist_tables(outline *o, MlirBlock body) {
     lowering *l = o->l;
@@ -409,7 +401,7 @@ static bool hoist_tables(outline *o, MlirBlock body) {
             if (!memref_shape(l, op, tensor, &shape) ||
                 !constant_memref(l, tensor, op, &shape, &buffer))
                 return false;
-            if (!add_argument(o, op, tensor, buffer, location_name(l->ctx, op, "table"), "read"))
+            if (!add_argument(o, op, tensor, buffer, adze_location_name(l->ctx, op, "table"), "read"))
                 return false;
             MlirValue arg = mlirBlockAddArgument(body, mlirValueGetType(buffer),
                                                  mlirLocationUnknownGet(l->ctx->mlir));
@@ -656,16 +648,6 @@ static bool plan_outputs(lowering *l, MlirOperation ret, MlirBlock body) {
     return true;
 }
 
-/* The buffer behind views. */
-static MlirValue base_buffer(MlirValue v) {
-    for (;;) {
-        MlirOperation op = adze_defining(v);
-        if (mlirOperationIsNull(op) || !adze_is_op(op, "memref.reinterpret_cast"))
-            return v;
-        v = mlirOperationGetOperand(op, 0);
-    }
-}
-
 /* States change at the end of a call. One that takes another's old value takes a copy of it, made before
  * any of them changes. */
 static bool write_states(lowering *l, MlirOperation ret) {
@@ -673,7 +655,7 @@ static bool write_states(lowering *l, MlirOperation ret) {
     for (int i = 0; i < l->n_writes; i++) {
         if (!buffer_of(l, ret, l->writes[i].value, &from[i]))
             return false;
-        MlirOperation base = adze_defining(base_buffer(from[i]));
+        MlirOperation base = adze_defining(adze_buffer_base(from[i]));
         adze_shape shape;
         if (mlirOperationIsNull(base) || !adze_is_op(base, "adze.state_ref"))
             continue;
@@ -741,7 +723,7 @@ static bool lower_entry(adze_context *ctx, MlirModule module, MlirOperation old)
         MlirValue buffer, out = mlirBlockGetArgument(body, n_in + i);
         if (!buffer_of(&l, ret, mlirOperationGetOperand(ret, i), &buffer))
             return false;
-        if (!mlirValueEqual(base_buffer(buffer), out))
+        if (!mlirValueEqual(adze_buffer_base(buffer), out))
             copy(&l, buffer, out);
     }
     if (!write_states(&l, ret))

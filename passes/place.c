@@ -69,21 +69,11 @@ static MlirOperation callee(placing *p, MlirOperation call) {
                        adze_arena_strndup(p->ctx->arena, name.data, name.length));
 }
 
-/* The buffer behind a view. */
-static MlirValue base_of(MlirValue v) {
-    for (;;) {
-        MlirOperation op = adze_defining(v);
-        if (mlirOperationIsNull(op) || !adze_is_op(op, "memref.reinterpret_cast"))
-            return v;
-        v = mlirOperationGetOperand(op, 0);
-    }
-}
-
 /* The only argument of the call that is this buffer, or -1. */
 static int argument_index(MlirOperation call, MlirValue buffer) {
     int found = -1;
     for (intptr_t i = 0; i < mlirOperationGetNumOperands(call); i++)
-        if (mlirValueEqual(base_of(mlirOperationGetOperand(call, i)), buffer)) {
+        if (mlirValueEqual(adze_buffer_base(mlirOperationGetOperand(call, i)), buffer)) {
             if (found >= 0)
                 return -1;
             found = (int)i;
@@ -247,11 +237,7 @@ static void place_all(placing *p) {
 static void replace_alloc(placing *p, const slot *s, int64_t offset) {
     adze_context *ctx = p->ctx;
     adze_builder b = adze_before(ctx, s->alloc);
-    MlirLocation loc = mlirOperationGetLocation(s->alloc);
-    if (mlirLocationIsAName(loc)) {
-        MlirStringRef name = mlirIdentifierStr(mlirLocationNameGetName(loc));
-        b.name = adze_arena_strndup(ctx->arena, name.data, name.length);
-    }
+    b.name = adze_location_name(ctx, s->alloc, NULL);
     adze_named attrs[] = {{"region", adze_str(ctx, "scratch")}, {"offset", adze_i64(ctx, offset)}};
     MlirValue region = adze_build1(&b, "adze.region", 0, NULL,
                                    mlirValueGetType(adze_result(s->alloc, 0)), 2, attrs);
