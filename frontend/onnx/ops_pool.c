@@ -3,9 +3,26 @@
 
 #include <string.h>
 
+/* A pad as wide as the window would leave windows without an element: nothing is their maximum or
+ * average. */
+static bool check_pads(node *n, const ox_window *w) {
+    for (int i = 0; i < w->n; i++) {
+        const int64_t reach = (w->kernel[i] - 1) * w->dilations[i] + 1;
+        for (int e = 0; e < 2; e++) {
+            const int64_t pad = w->pads[e * w->n + i];
+            if (pad >= reach)
+                return ox_fail(n,
+                               "axis %d: a padding of %lld is not smaller than the kernel of %lld, "
+                               "so a window would lie in the padding alone",
+                               2 + i, (long long)pad, (long long)reach);
+        }
+    }
+    return true;
+}
+
 bool ox_pool(node *n, val *x, const char *kind, const ox_window *w, bool count_pad, int64_t p,
              bool column_major, bool want_indices, val **y, val **indices) {
-    if (!x)
+    if (!x || !check_pads(n, w))
         return false;
     adze_shape shapes[2] = {x->shape, {.dtype = ADZE_NO_DTYPE}};
     for (int i = 0; i < w->n; i++)
