@@ -1,7 +1,8 @@
 /* adze's own verifier, after MLIR's: what IRDL cannot say. Unknown attributes, kinds, symbols and
  * element types of every operation of ours, optional operands that are not optional, and types that
- * are not complete. */
-#include "ir/ir.h"
+ * are not complete; values that are too large. Extents and axes: verify_shapes.c. */
+#include "ir/plan.h"
+#include "ir/verify.h"
 
 #include <mlir-c/BuiltinAttributes.h>
 #include <mlir-c/BuiltinTypes.h>
@@ -58,8 +59,8 @@ typedef struct state {
 
 static void fail(state *s, MlirOperation op, const char *what, const char *name) {
     MlirStringRef full = mlirIdentifierStr(mlirOperationGetName(op));
-    adze_error(&s->ctx->diags, adze_node(s->ctx, op), "%.*s: %s '%s'", (int)full.length, full.data,
-               what, name);
+    adze_error(&s->ctx->diags, adze_node(s->ctx, op), "%.*s: %s%s", (int)full.length, full.data, what,
+               *name ? adze_arena_printf(s->ctx->arena, " '%s'", name) : "");
     s->ok = false;
 }
 
@@ -126,11 +127,95 @@ static void check_values(state *s, MlirOperation op, adze_op which, const adze_o
     }
 }
 
+/* No value is larger than sizes can be added up. */
+static void check_size(state *s, MlirOperation op, MlirValue value) {
+    adze_shape shape;
+    if (adze_value_shape(s->ctx, value, &shape) && shape.dtype != ADZE_NO_DTYPE &&
+        adze_shape_bytes(s->module, &shape) >= ADZE_MAX_BYTES)
+        fail(s, op, "a value is impossibly large:", "2^48 bytes or more");
+}
+
+static void check_sizes(state *s, MlirOperation op) {
+    for (intptr_t i = 0; i < mlirOperationGetNumResults(op); i++)
+        check_size(s, op, mlirOperationGetResult(op, i));
+    for (intptr_t r = 0; r < mlirOperationGetNumRegions(op); r++)
+        for (MlirBlock b = mlirRegionGetFirstBlock(mlirOperationGetRegion(op, r)); !mlirBlockIsNull(b);
+             b = mlirBlockGetNextInRegion(b))
+            for (intptr_t i = 0; i < mlirBlockGetNumArguments(b); i++)
+                check_size(s, op, mlirBlockGetArgument(b, i));
+}
+
+/* A view shows no more bytes than there are. */
+static void check_view(state *s, MlirOperation op) {
+    adze_shape of, view;
+    if (!adze_value_shape(s->ctx, mlirOperationGetOperand(op, 0), &of) ||
+        !adze_value_shape(s->ctx, mlirOperationGetResult(op, 0), &view) ||
+        of.dtype != view.dtype || of.dtype == ADZE_NO_DTYPE ||
+        adze_shape_bytes(s->module, &view) > adze_shape_bytes(s->module, &of))
+        fail(s, op, "reaches outside its operand:", "result");
+}
+
+/* What a symbol stands for and the value read of it are alike, but for quantization. */
+static void check_symbol_type(state *s, MlirOperation op, const char *attr, const char *kind) {
+    const char *name = adze_get_str(s->ctx, op, attr);
+    MlirOperation symbol = {NULL};
+    if (name)
+        symbol = adze_symbol(s->module, kind, name);
+    if (mlirOperationIsNull(symbol)) /* check_symbol says so */
+        return;
+    MlirAttribute type = adze_get(symbol, "type");
+    adze_shape a, b;
+    MlirValue value = mlirOperationGetNumResults(op) ? mlirOperationGetResult(op, 0)
+                                                     : mlirOperationGetOperand(op, 0);
+    bool ok = !mlirAttributeIsNull(type) && mlirAttributeIsAType(type) &&
+              adze_shape_of(s->ctx, mlirTypeAttrGetValue(type), &a) &&
+              adze_value_shape(s->ctx, value, &b) && a.dtype == b.dtype && a.rank == b.rank;
+    for (int i = 0; ok && i < a.rank; i++)
+        ok = a.dims[i] == b.dims[i] && (a.dims[i] >= 0 || !a.symbols[i] || !b.symbols[i] ||
+                                        !strcmp(a.symbols[i], b.symbols[i]));
+    if (!ok)
+        fail(s, op, "its value's type is not that of", name);
+}
+
+static void check_symbols(state *s, MlirOperation op, adze_op which) {
+    static const struct {
+        adze_op op;
+        const char *attr, *kind;
+        bool typed;
+    } uses[] = {
+        {ADZE_OP_get_weight, "weight", "adze.weight", true},
+        {ADZE_OP_state_read, "state", "adze.state", true},
+        {ADZE_OP_state_write, "state", "adze.state", true},
+        {ADZE_OP_state_ref, "state", "adze.state", true},
+        {ADZE_OP_state_append, "state", "adze.state", false},
+    };
+    for (size_t i = 0; i < ADZE_COUNT(uses); i++) {
+        if (uses[i].op != which)
+            continue;
+        check_symbol(s, op, uses[i].attr, uses[i].kind);
+        if (uses[i].typed)
+            check_symbol_type(s, op, uses[i].attr, uses[i].kind);
+    }
+    if (which == ADZE_OP_dim) {
+        int64_t lo = adze_get_i64(op, "lo"), hi = adze_get_i64(op, "hi");
+        if (lo < 1 || hi < lo || hi > INT32_MAX)
+            fail(s, op, "its bounds are not 1 <= lo <= hi < 2^31:",
+                 adze_get_str(s->ctx, op, "sym_name") ? adze_get_str(s->ctx, op, "sym_name") : "");
+    }
+    int64_t offset = which == ADZE_OP_region ? adze_get_i64(op, "offset") : 0;
+    if (offset < 0 || offset > ADZE_MAX_BYTES)
+        fail(s, op, "an impossible", "offset");
+}
+
 static void check(MlirOperation op, void *user) {
     state *s = user;
     adze_op which = adze_op_of(s->ctx, op);
+    check_sizes(s, op);
+    if (adze_is_op(op, "memref.reinterpret_cast"))
+        check_view(s, op);
     if (which == ADZE_OP_NONE_OF_OURS)
         return;
+    size_t before = s->ctx->diags.count;
     const adze_op_info *info = adze_op_info_of(s->ctx, which);
     check_attributes(s, op, info);
     check_values(s, op, which, info);
@@ -153,10 +238,12 @@ static void check(MlirOperation op, void *user) {
             fail(s, op, adze_arena_printf(s->ctx->arena, "%s is not known:", closed[i].attr),
                  value ? value : "");
     }
-    if (which == ADZE_OP_get_weight)
-        check_symbol(s, op, "weight", "adze.weight");
-    if (which == ADZE_OP_state_read || which == ADZE_OP_state_write || which == ADZE_OP_state_append)
-        check_symbol(s, op, "state", "adze.state");
+    check_symbols(s, op, which);
+    if (s->ctx->diags.count != before)
+        return;
+    const char *bad = adze_verify_shapes(s->ctx, op, which);
+    if (bad)
+        fail(s, op, bad, "");
 }
 
 bool adze_module_verify(adze_context *ctx, MlirModule module) {

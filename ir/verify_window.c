@@ -1,0 +1,158 @@
+/* Windows over spatial axes: their attributes and extents. See verify.h. */
+#include "ir/verify.h"
+
+#include <stdint.h>
+#include <string.h>
+
+enum { MAX_SPATIAL = ADZE_MAX_RANK - 2 };
+
+typedef struct window {
+    int n;
+    int64_t kernel[MAX_SPATIAL], strides[MAX_SPATIAL], dilations[MAX_SPATIAL], pads[2 * MAX_SPATIAL];
+} window;
+
+static bool positive(const int64_t *v, int n) {
+    for (int i = 0; i < n; i++)
+        if (v[i] < 1 || v[i] > INT32_MAX)
+            return false;
+    return true;
+}
+
+/* All below 2^31, so that positions, sums of products of two, fit 64 bits. Negative pads crop. */
+static const char *read_window(const adze_checked *c, window *w) {
+    if (adze_get_i64s(c->op, "strides", MAX_SPATIAL, w->strides) != w->n ||
+        adze_get_i64s(c->op, "dilations", MAX_SPATIAL, w->dilations) != w->n ||
+        adze_get_i64s(c->op, "pads", 2 * MAX_SPATIAL, w->pads) != 2 * w->n)
+        return "its strides, dilations or pads do not have one entry an axis";
+    if (!positive(w->strides, w->n) || !positive(w->dilations, w->n) || !positive(w->kernel, w->n))
+        return "a stride, dilation or kernel extent below 1 or impossibly large";
+    for (int i = 0; i < 2 * w->n; i++)
+        if (w->pads[i] < -INT32_MAX || w->pads[i] > INT32_MAX)
+            return "an impossible padding";
+    return NULL;
+}
+
+/* An extent of n gives the right number of windows; `ceil`: or one that starts inside. */
+static bool count_fits(const window *w, int i, int64_t n, int64_t out, bool ceil) {
+    if (n < 0 || out < 0)
+        return n < 0 && out < 0;
+    if (n > INT32_MAX || out > INT32_MAX)
+        return false;
+    int64_t begin = w->pads[i], room = n + begin + w->pads[w->n + i] -
+                                       (w->dilations[i] * (w->kernel[i] - 1) + 1);
+    int64_t exact = room < 0 ? 0 : room / w->strides[i] + 1;
+    return out == exact ||
+           (ceil && room >= 0 && out >= 1 && out <= (room + w->strides[i] - 1) / w->strides[i] + 1 &&
+            (out - 1) * w->strides[i] < n + begin + w->pads[w->n + i]);
+}
+
+static bool same_batch(const adze_shape *x, const adze_shape *y) {
+    return x->dims[0] >= 0 || y->dims[0] >= 0 ? x->dims[0] == y->dims[0]
+           : !x->symbols[0] || !y->symbols[0] || !strcmp(x->symbols[0], y->symbols[0]);
+}
+
+/* x [N,C,*in], w [M,C/group,*kernel], or for a transposed one [C,M/group,*kernel] */
+static const char *convolution(const adze_checked *c, window *w) {
+    bool transposed = c->which == ADZE_OP_conv_transpose;
+    const adze_shape *x = &c->x[0], *k = &c->x[1], *y = &c->y[0];
+    int bias = c->which == ADZE_OP_deform_conv ? 3 : 2;
+    int64_t group = adze_get_i64(c->op, "group"), channels;
+    if (!c->has_x[1] || x->rank < 2 || k->rank != x->rank || y->rank != x->rank)
+        return "x, its weight and its result are not of one rank";
+    w->n = x->rank - 2;
+    for (int i = 0; i < w->n; i++)
+        w->kernel[i] = k->dims[2 + i];
+    const char *bad = read_window(c, w);
+    if (bad)
+        return bad;
+    int64_t outputs = k->dims[0];
+    if (group < 1 || k->dims[0] < 1 || k->dims[1] < 1 || k->dims[0] % group ||
+        __builtin_mul_overflow(k->dims[1], group, &channels))
+        return "its groups do not divide its channels";
+    if (transposed) {
+        outputs = channels;
+        channels = k->dims[0];
+    }
+    if (x->dims[1] != channels || y->dims[1] != outputs || !same_batch(x, y))
+        return "its channels, groups and weight do not fit together";
+    if (c->has_x[bias] && (c->x[bias].rank != 1 || c->x[bias].dims[0] != outputs))
+        return "its bias does not have one entry a channel";
+    for (int i = 0; i < w->n; i++)
+        if (transposed ? y->dims[2 + i] > INT32_MAX || x->dims[2 + i] > INT32_MAX
+                       : !count_fits(w, i, x->dims[2 + i], y->dims[2 + i], false))
+            return "the result's extents do not follow from its operands'";
+    return NULL;
+}
+
+/* offset [N, 2 * groups * taps, *out], mask [N, groups * taps, *out] */
+static const char *deformed(const adze_checked *c, const window *w) {
+    int64_t groups = adze_get_i64(c->op, "offset_group"), want = 2;
+    const adze_shape *y = &c->y[0];
+    if (w->n != 2 || groups < 1 || c->x[0].dims[1] % groups)
+        return "its offset groups do not divide its channels";
+    if (__builtin_mul_overflow(groups, w->kernel[0], &want) ||
+        __builtin_mul_overflow(want, w->kernel[1], &want) || want > INT32_MAX)
+        return "its offsets do not fit its kernel";
+    for (int i = 2; i < 5; i += 2) {
+        const adze_shape *s = &c->x[i];
+        if (i == 4 && !c->has_x[4])
+            continue;
+        if (s->rank != 4 || !same_batch(s, y) || s->dims[1] != (i == 2 ? 2 : 1) * want ||
+            s->dims[2] != y->dims[2] || s->dims[3] != y->dims[3])
+            return "its offsets or its mask do not fit its result";
+    }
+    return NULL;
+}
+
+static const char *pool(const adze_checked *c, window *w) {
+    const adze_shape *x = &c->x[0], *y = &c->y[0];
+    w->n = x->rank - 2;
+    if (x->rank < 2 || y->rank != x->rank || adze_get_i64s(c->op, "kernel", MAX_SPATIAL, w->kernel) != w->n)
+        return "its kernel does not have one entry an axis";
+    const char *bad = read_window(c, w);
+    if (bad)
+        return bad;
+    if (x->dims[1] != y->dims[1] || !same_batch(x, y))
+        return "its result has other channels";
+    for (int i = 0; i < w->n; i++)
+        if (!count_fits(w, i, x->dims[2 + i], y->dims[2 + i], true))
+            return "the result's extents do not follow from its operand's";
+    if (c->has_y[1] && (c->y[1].rank != y->rank || !same_batch(y, &c->y[1]) ||
+                        memcmp(c->y[1].dims + 1, y->dims + 1, (size_t)(y->rank - 1) * sizeof *y->dims)))
+        return "its indices have another shape than its result";
+    return NULL;
+}
+
+/* x [N, C * product(block), blocks] -> y [N, C, *image] */
+static const char *col2im(const adze_checked *c, window *w) {
+    const adze_shape *x = &c->x[0], *y = &c->y[0];
+    int64_t channels, blocks = 1;
+    w->n = y->rank - 2;
+    if (x->rank != 3 || y->rank < 3 || adze_get_i64s(c->op, "block", MAX_SPATIAL, w->kernel) != w->n)
+        return "its block does not have one entry an axis";
+    const char *bad = read_window(c, w);
+    if (bad)
+        return bad;
+    channels = y->dims[1];
+    for (int i = 0; i < w->n; i++) {
+        int64_t n = y->dims[2 + i], room = n + w->pads[i] + w->pads[w->n + i] -
+                                           (w->dilations[i] * (w->kernel[i] - 1) + 1);
+        if (n < 1 || n > INT32_MAX || room < 0 ||
+            __builtin_mul_overflow(blocks, room / w->strides[i] + 1, &blocks) ||
+            __builtin_mul_overflow(channels, w->kernel[i], &channels))
+            return "its blocks do not fit its result";
+    }
+    return x->dims[1] == channels && x->dims[2] == blocks && same_batch(x, y)
+               ? NULL
+               : "its operand's extents do not fit its blocks";
+}
+
+const char *adze_verify_window(const adze_checked *c) {
+    window w = {0};
+    if (c->which == ADZE_OP_pool)
+        return pool(c, &w);
+    if (c->which == ADZE_OP_col2im)
+        return col2im(c, &w);
+    const char *bad = convolution(c, &w);
+    return bad || c->which != ADZE_OP_deform_conv ? bad : deformed(c, &w);
+}
