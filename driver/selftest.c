@@ -40,8 +40,14 @@ bool adze_selftest_random(adze_context *ctx, const adze_wanted *want, unsigned i
                           "input '%s' is text, which cannot be made up — hint: "
                           "--reference DIR",
                           want->name);
-    if (!adze_tensor_new(ctx->arena, want->dtype, want->rank, dims, out))
-        return adze_error(&ctx->diags, NULL, "input '%s' is too large", want->name);
+    size_t bytes = info->host_bytes;
+    bool fits = true;
+    for (int i = 0; i < want->rank; i++)
+        fits = fits && adze_mul_size(bytes, (size_t)dims[i], &bytes);
+    if (!fits || bytes > (size_t)1 << 30 ||
+        !adze_tensor_new(ctx->arena, want->dtype, want->rank, dims, out))
+        return adze_error(&ctx->diags, NULL, "input '%s' is too large: a self-test can make up at most 1 GiB",
+                          want->name);
     uint64_t state = 0xAD2E + index;
     bool integer = info->cls == 'I' || info->cls == 'U';
     for (size_t i = 0, n = adze_tensor_count(out); i < n && !zeros; i++) {

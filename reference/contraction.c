@@ -73,7 +73,8 @@ bool ref_matmul(ref_call *c) {
         dims[rank++] = m;
     if (b->rank > 1)
         dims[rank++] = n;
-    if (!ref_out(c, 0, rank, dims))
+    if (!ref_out(c, 0, rank, dims) ||
+        !ref_charge(c, (double)n_batches * (double)m * (double)n * (double)k))
         return false;
 
     if (ref_has(c, 2) && adze_tensor_count(c->in[2]) != (size_t)n)
@@ -200,10 +201,14 @@ bool ref_einsum(ref_call *c) {
 
     int64_t extents[2 * ADZE_MAX_RANK], index[2 * ADZE_MAX_RANK] = {0};
     bool empty = false;
+    double work = 4;
     for (int k = 0; k < n; k++) {
         extents[k] = letters[k].extent;
+        work *= (double)extents[k];
         empty |= extents[k] == 0;
     }
+    if (!ref_charge(c, work))
+        return false;
     const bool exact = !ref_is_float(&c->out[0]);
     const size_t count = adze_tensor_count(&c->out[0]);
     double *sum = ref_alloc(c, count, sizeof *sum);

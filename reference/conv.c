@@ -106,6 +106,8 @@ bool ref_conv(ref_call *c) {
     const size_t x_plane = ref_product(s.in, 0, s.n_spatial), count = adze_tensor_count(&c->out[0]);
     const size_t y_plane = ref_product(s.out, 0, s.n_spatial);
     const size_t taps = ref_product(s.kernel, 0, s.n_spatial);
+    if (!ref_charge(c, (double)count * (double)per_group * (double)taps))
+        return false;
     const double *x = ref_factor(c, 0), *weights = ref_factor(c, 1);
     double *y = ref_alloc(c, count, sizeof *y);
     if (y_plane && taps)
@@ -165,6 +167,8 @@ bool ref_conv_transpose(ref_call *c) {
     const size_t x_plane = ref_product(s.in, 0, s.n_spatial);
     const size_t y_plane = ref_product(s.out, 0, s.n_spatial);
     const size_t taps = ref_product(s.kernel, 0, s.n_spatial);
+    if (!ref_charge(c, (double)adze_tensor_count(c->in[0]) * (double)m_group * (double)taps))
+        return false;
     const double *x = ref_factor(c, 0), *weights = ref_factor(c, 1);
     double *y = ref_alloc(c, adze_tensor_count(out), sizeof *y);
     if (x_plane && taps && y_plane)
@@ -211,7 +215,9 @@ bool ref_deform_conv(ref_call *c) {
             (s.in[d] + s.pads[d] + s.pads[d + 2] - (s.kernel[d] - 1) * s.dilations[d] - 1) /
                 s.strides[d] +
             1;
-    if (!ref_out(c, 0, 4, dims))
+    if (!ref_out(c, 0, 4, dims) ||
+        !ref_charge(c, 8.0 * (double)adze_tensor_count(&c->out[0]) * (double)per_group *
+                           (double)kh * (double)kw))
         return false;
     const int64_t oh = s.out[0], ow = s.out[1];
     if (offset->rank != 4 || offset->dims[0] != s.batch ||

@@ -20,6 +20,14 @@ typedef struct ref_dims {
     int n;
 } ref_dims;
 
+/* What an evaluation may take: a small file can ask for years and terabytes. Elementary operations
+ * (about one multiplication each) so far and at most, and the bytes of results that are alive. */
+typedef struct ref_budget {
+    double work, most_work;
+    size_t live;
+} ref_budget;
+#define REF_MOST_WORK 2e11 /* some minutes */
+
 typedef struct ref_call {
     adze_context *ctx;
     MlirModule module;
@@ -33,6 +41,8 @@ typedef struct ref_call {
     ref_dims *dims;        /* NULL outside a run */
     adze_ref_state *state; /* NULL outside a run */
     size_t limit;          /* most elements of a result; 0: none */
+    ref_budget *budget;    /* never NULL */
+    size_t allocated;      /* the bytes that this call has added to budget->live */
 } ref_call;
 
 /* One function per operation of ops.def; a row without one does not link. */
@@ -85,6 +95,10 @@ bool ref_out_shape(ref_call *c, int i, const int64_t *inferred, adze_shape *shap
 bool ref_out(ref_call *c, int i, int rank, const int64_t *inferred);
 /* Allocates result i with exactly the extents of `like`. */
 bool ref_out_like(ref_call *c, int i, const adze_tensor *like);
+
+/* Takes `operations` from the budget before they are done; fails when there is not so much left.
+ * Rows call it whose work is more than a few operations for every element of their results. */
+bool ref_charge(ref_call *c, double operations);
 
 /* ---- elements, as arrays in scratch ---- */
 void *ref_alloc(ref_call *c, size_t count, size_t size);

@@ -190,6 +190,11 @@ typedef void step_f(ref_call *c, const recurrence *s, size_t d, const double *x,
 /* Runs every direction and sequence; results 0, 1, 2 are y, h, c. */
 static bool run(ref_call *c, const recurrence *s, step_f *step) {
     const size_t H = s->hidden;
+    double steps = 0;
+    for (size_t n = 0; n < s->batch; n++)
+        steps += (double)s->lengths[n] * (double)s->n_directions;
+    if (!ref_charge(c, steps * (double)s->gates * (double)H * (double)(s->input + H)))
+        return false;
     double *h = ref_alloc(c, H, sizeof *h), *cell = ref_alloc(c, H, sizeof *cell);
     double *scratch = ref_alloc(c, ((size_t)s->gates + 1) * H, sizeof *scratch);
     const double *h0 = ref_has(c, 5) ? ref_f64s(c, c->in[5]) : NULL;

@@ -14,6 +14,8 @@
 typedef struct holder {
     adze_arena *arena;
     int uses;
+    size_t bytes; /* of its results, and where they are counted */
+    ref_budget *budget;
     struct holder *next; /* all of a run, so that an error leaves nothing behind */
 } holder;
 
@@ -42,6 +44,7 @@ typedef struct run_state {
     holder *holders;
     plan *plans;
     size_t n_plans, plan_capacity;
+    ref_budget budget;
     ref_dims dims;
     int n_input_dims; /* the first of dims: bound by the arguments */
     adze_ref_state *state;
@@ -93,7 +96,7 @@ static slot *slot_of(run_state *r, MlirValue value) {
 
 static holder *new_holder(run_state *r) {
     holder *h = ADZE_NEW(r->arena, holder);
-    *h = (holder){adze_arena_new(), 1, r->holders};
+    *h = (holder){adze_arena_new(), 1, 0, &r->budget, r->holders};
     return r->holders = h;
 }
 
@@ -101,6 +104,7 @@ static void drop(holder *h) {
     if (h && --h->uses == 0) {
         adze_arena_free(h->arena);
         h->arena = NULL;
+        h->budget->live -= h->bytes;
     }
 }
 
@@ -278,6 +282,16 @@ static void bind_results(run_state *r, MlirOperation op, const slot *from) {
 
 /* ---- control flow ---- */
 
+/* A step costs something however little it does: a loop may turn for ever. */
+static bool charge_step(run_state *r, MlirOperation op) {
+    r->budget.work += 1000;
+    return r->budget.work <= r->budget.most_work ||
+           adze_error(&r->ctx->diags, adze_node(r->ctx, op),
+                      "an evaluation may take %.0e operations in all — hint: give the self-test's "
+                      "numbers with --reference DIR",
+                      r->budget.most_work);
+}
+
 static bool run_if(run_state *r, MlirOperation op) {
     const slot *condition = slot_of(r, mlirOperationGetOperand(op, 0));
     const int n = (int)mlirOperationGetNumResults(op);
@@ -304,6 +318,8 @@ static bool run_for(run_state *r, MlirOperation op) {
         carried[i] = operand(r, op, 3 + i);
     MlirBlock block = region_block(op, 0);
     for (int64_t at = bounds[0]; at < bounds[1];) {
+        if (!charge_step(r, op))
+            return false;
         holder *h = new_holder(r);
         slot counter = {.held = h};
         adze_tensor_new(h->arena, ADZE_i64, 0, NULL, &counter.t);
@@ -328,6 +344,8 @@ static bool run_while(run_state *r, MlirOperation op) {
     for (int i = 0; i < n_in; i++)
         carried[i] = operand(r, op, i);
     for (;;) {
+        if (!charge_step(r, op))
+            return false;
         for (int i = 0; i < n_in; i++)
             bind(r, mlirBlockGetArgument(before, i), carried[i]);
         if (!run_block(r, before, n + 1, tested))
@@ -365,8 +383,10 @@ static bool run_plain(run_state *r, MlirOperation op) {
                      .arena = h->arena,
                      .scratch = scratch,
                      .dims = &r->dims,
-                     .state = r->state};
-    bool ok = ref_eval(&call);
+                     .state = r->state,
+                     .budget = &r->budget};
+    bool ok = charge_step(r, op) && ref_eval(&call);
+    h->bytes = call.allocated;
     for (intptr_t i = 0; ok && i < n_out; i++) {
         MlirValue value = mlirOperationGetResult(op, i);
         ok = out[i].dtype == ADZE_NO_DTYPE || bind_dims(r, value, &out[i], call.node);
@@ -476,6 +496,7 @@ bool adze_ref_step(adze_context *ctx, MlirModule module, const char *entry, adze
                    .arena = adze_arena_new(),
                    .trace = trace,
                    .user = user,
+                   .budget.most_work = REF_MOST_WORK,
                    .state = state ? state : own};
     slot *out = new_slots(&r, n_outputs);
     bool ok = bind_inputs(&r, block, inputs, n_inputs) && run_block(&r, block, n_outputs, out);

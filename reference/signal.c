@@ -23,6 +23,11 @@ static void transform(const double (*x)[2], size_t x_stride, size_t n_in, double
     }
 }
 
+/* `transforms` of n_in to `bins` numbers each: a sine and a cosine for every pair. */
+static bool charge(ref_call *c, double transforms, double n_in, double bins) {
+    return ref_charge(c, 32 * transforms * n_in * bins);
+}
+
 /* The last axis, 1 (real) or 2, as pairs. */
 static double (*pairs_of(ref_call *c, const adze_tensor *t))[2] {
     const double *v = ref_f64s(c, t);
@@ -64,6 +69,8 @@ bool ref_dft(ref_call *c) {
     const size_t length = onesided && inverse ? bins : n;
     const size_t inner = ref_product(x->dims, axis + 1, x->rank - 1);
     const size_t outer = ref_product(x->dims, 0, axis);
+    if (!charge(c, (double)(outer * inner), (double)length, (double)bins))
+        return false;
     double(*in)[2] = pairs_of(c, x);
     double(*out)[2] = ref_alloc(c, outer * bins * inner, sizeof *out);
     double(*full)[2] = ref_alloc(c, length, sizeof *full);
@@ -111,7 +118,8 @@ bool ref_stft(ref_call *c) {
                         (long long)x->dims[1]);
     const int64_t dims[4] = {x->dims[0], (x->dims[1] - length) / step + 1,
                              onesided ? length / 2 + 1 : length, 2};
-    if (!ref_out(c, 0, 4, dims))
+    if (!ref_out(c, 0, 4, dims) ||
+        !charge(c, (double)dims[0] * (double)dims[1], (double)length, (double)dims[2]))
         return false;
     double(*in)[2] = pairs_of(c, x);
     const double *w = window ? ref_f64s(c, window) : NULL;

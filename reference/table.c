@@ -78,12 +78,13 @@ bool ref_eval(ref_call *c) {
 
 static bool eval(adze_context *ctx, MlirModule module, MlirOperation op,
                  const adze_tensor *const *operands, adze_tensor *results, adze_arena *arena,
-                 size_t limit) {
+                 size_t limit, double most_work) {
     const intptr_t n = mlirOperationGetNumOperands(op);
     adze_arena *scratch = adze_arena_new();
     const adze_tensor **in = ADZE_NEW_ARRAY(scratch, const adze_tensor *, n ? (size_t)n : 1);
     for (intptr_t i = 0; i < n; i++)
         in[i] = operands[i] && operands[i]->dtype != ADZE_NO_DTYPE ? operands[i] : NULL;
+    ref_budget budget = {.most_work = most_work};
     ref_call call = {.ctx = ctx,
                      .module = module,
                      .op = op,
@@ -91,7 +92,8 @@ static bool eval(adze_context *ctx, MlirModule module, MlirOperation op,
                      .out = results,
                      .arena = arena,
                      .scratch = scratch,
-                     .limit = limit};
+                     .limit = limit,
+                     .budget = &budget};
     const bool ok = ref_eval(&call);
     adze_arena_free(scratch);
     return ok;
@@ -99,14 +101,14 @@ static bool eval(adze_context *ctx, MlirModule module, MlirOperation op,
 
 bool adze_ref_eval(adze_context *ctx, MlirModule module, MlirOperation op,
                    const adze_tensor *const *operands, adze_tensor *results, adze_arena *arena) {
-    return eval(ctx, module, op, operands, results, arena, 0);
+    return eval(ctx, module, op, operands, results, arena, 0, REF_MOST_WORK);
 }
 
 bool adze_ref_fold(adze_context *ctx, MlirModule module, MlirOperation op,
                    const adze_tensor *const *operands, adze_tensor *results) {
     const size_t errors = ctx->diags.count;
     const size_t limit = (size_t)1 << 26; /* a small file must not fold into gigabytes */
-    if (eval(ctx, module, op, operands, results, ctx->arena, limit))
+    if (eval(ctx, module, op, operands, results, ctx->arena, limit, 4e9))
         return true;
     ctx->diags.count = errors; /* not folding is no error */
     return false;

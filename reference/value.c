@@ -137,6 +137,35 @@ bool ref_out_shape(ref_call *c, int i, const int64_t *inferred, adze_shape *shap
     return true;
 }
 
+bool ref_charge(ref_call *c, double operations) {
+    c->budget->work += operations;
+    if (c->budget->work <= c->budget->most_work)
+        return true;
+    return ref_fail(c,
+                    "needs about %.1e operations, and an evaluation may take %.0e in all — hint: "
+                    "give the self-test's numbers with --reference DIR",
+                    operations, c->budget->most_work);
+}
+
+/* Whether a result of `count` elements fits beside what is alive, with the scratch that a row takes
+ * for it: three 64-bit numbers an element. */
+static bool check_memory(ref_call *c, adze_dtype dtype, size_t count) {
+    enum { SCRATCH = 24 };
+    static const size_t most = (size_t)8 << 30;
+    const size_t element = adze_dtype_get(dtype)->host_bytes;
+    if (count <= most / (element + SCRATCH) &&
+        c->budget->live <= most - count * (element + SCRATCH)) {
+        c->budget->live += count * element;
+        c->allocated += count * element;
+        return true;
+    }
+    return ref_fail(c,
+                    "its result needs %.1f GB, and with %.1f GB of others and scratch that is more "
+                    "than an evaluation may hold — hint: make the model's extents smaller, or give "
+                    "the self-test's numbers with --reference DIR",
+                    (double)count * (double)element / 1e9, (double)c->budget->live / 1e9);
+}
+
 bool ref_out(ref_call *c, int i, int rank, const int64_t *inferred) {
     adze_shape shape;
     if (inferred && adze_value_shape(c->ctx, mlirOperationGetResult(c->op, i), &shape) &&
@@ -149,6 +178,8 @@ bool ref_out(ref_call *c, int i, int rank, const int64_t *inferred) {
     for (int d = 0; d < shape.rank; d++)
         if (!adze_mul_size(count, (size_t)shape.dims[d], &count))
             return ref_fail(c, "result %d is too large", i);
+    if (!check_memory(c, shape.dtype, count) || !ref_charge(c, (double)count))
+        return false;
     if ((c->limit && count > c->limit) ||
         !adze_tensor_new(c->arena, shape.dtype, shape.rank, shape.dims, &c->out[i]))
         return ref_fail(c, "result %d is too large", i);

@@ -68,6 +68,22 @@ static window pool_one(const pool_shape *s, const double *plane, const int64_t *
     return w;
 }
 
+/* The work of all windows: along each axis the taps that meet an element, summed. */
+static bool charge_pool(ref_call *c, const pool_shape *s) {
+    const adze_tensor *y = &c->out[0];
+    double work = (double)y->dims[0] * (double)y->dims[1] * (s->kind == POOL_LP ? 32 : 2);
+    for (int d = 0; d < s->n; d++) {
+        double taps = 0;
+        for (int64_t o = 0; o < y->dims[d + 2]; o++) {
+            int64_t low, high, padded;
+            clip(s, d, o, &low, &high, &padded);
+            taps += (double)(high > low ? high - low : 0);
+        }
+        work *= taps;
+    }
+    return ref_charge(c, work);
+}
+
 /* The flat index with the first spatial axis fastest, of a row-major one. */
 static int64_t column_major(const pool_shape *s, int64_t flat) {
     int64_t result = 0, stride[ADZE_MAX_RANK], step = 1;
@@ -127,7 +143,7 @@ static bool pool_out(ref_call *c, const pool_shape *s) {
 
 bool ref_pool(ref_call *c) {
     pool_shape s;
-    if (!read_pool(c, &s) || !pool_out(c, &s))
+    if (!read_pool(c, &s) || !pool_out(c, &s) || !charge_pool(c, &s))
         return false;
     const adze_tensor *x = c->in[0];
     adze_tensor *y = &c->out[0];
@@ -330,6 +346,10 @@ bool ref_roi_align(ref_call *c) {
         const double bin[2] = {extent[0] / (double)y->dims[2], extent[1] / (double)y->dims[3]};
         if (!(fabs(bin[0]) < 1e6 && fabs(bin[1]) < 1e6))
             return ref_fail(c, "region %lld is too large", (long long)k);
+        const double samples =
+            sampling > 0 ? (double)sampling * (double)sampling : fabs(bin[0] * bin[1]);
+        if (!ref_charge(c, 16 * samples * (double)(y->dims[1] * y->dims[2] * y->dims[3])))
+            return false;
         for (int64_t channel = 0; channel < x->dims[1]; channel++)
             for (int64_t i = 0; i < y->dims[2]; i++)
                 for (int64_t j = 0; j < y->dims[3]; j++)
