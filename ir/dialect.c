@@ -222,8 +222,35 @@ static void name_loop_arguments(MlirOperation op, void *user) {
     }
 }
 
+/* MLIR crashes on a negative axis of tensor.concat before any verifier sees it: only `tensor.concat
+ * dim(N)` with a short decimal number is let through, as dumps print it. */
+static bool concats_are_sane(const char *text) {
+    static const char name[] = "tensor.concat", blank[] = " \t\r\n";
+    for (const char *at = text; (at = strstr(at, name)) != NULL;) {
+        bool quoted = at > text && at[-1] == '"';
+        at += sizeof name - 1;
+        const char *next = at + (quoted && *at == '"');
+        bool apart = strspn(next, blank) > 0;
+        next += strspn(next, blank);
+        if (quoted && *at == '"' && (*next == '(' || *next == '/'))
+            return false;
+        if (quoted || (!apart && *next != '/'))
+            continue;
+        if (strncmp(next, "dim(", 4))
+            return false;
+        size_t digits = strspn(next + 4, "0123456789");
+        if (digits < 1 || digits > 3 || next[4 + digits] != ')')
+            return false;
+    }
+    return true;
+}
+
 MlirModule adze_module_parse(adze_context *ctx, const char *text, const char *file) {
     ctx->diags.file = adze_arena_strdup(ctx->arena, file);
+    if (!concats_are_sane(text)) {
+        adze_error(&ctx->diags, NULL, "a tensor.concat that is not written as `tensor.concat dim(N)`");
+        return (MlirModule){0};
+    }
     MlirModule module = mlirModuleCreateParse(ctx->mlir, mlirStringRefCreateFromCString(text));
     if (mlirModuleIsNull(module)) {
         if (!ctx->diags.count)
