@@ -10,13 +10,20 @@ refused() {
     text=$1
     shift
     ls -A "$work" >"$work.before"
-    timeout 60 "$adze" "$@" -o "$work/out" >/dev/null 2>"$work.err"
+    timeout 30 "$adze" "$@" -o "$work/out" >/dev/null 2>"$work.err"
     code=$?
     ls -A "$work" >"$work.after"
     cat "$work.err"
     test $code = 1 || { echo "exit code $code"; return 1; }
     cmp "$work.before" "$work.after" || { echo "left behind: $(ls -A "$work")"; return 1; }
     for word in $text; do grep -qF -- "$word" "$work.err" || { echo "does not say '$word'"; return 1; }; done
+}
+accepted() { # FILE
+    timeout 60 "$adze" compile "$work/bad/$1" -t portable -o "$work/accepted" 2>"$work.err"
+    code=$?
+    rm -rf "$work/accepted"
+    cat "$work.err"
+    test $code = 0
 }
 usage() { # ARGUMENTS...
     "$adze" "$@" >/dev/null 2>"$work.err"
@@ -61,6 +68,14 @@ bad overflow.onnx "w"
 bad negative.onnx "w"
 bad outside.onnx "w"
 bad shapes.onnx "m MatMul"
+bad huge_conv.onnx "wide GB"
+bad huge_between.onnx "outer GB"
+bad huge_input.onnx "x large"
+bad huge_dft.onnx "years operations"
+bad pool_of_padding.onnx "empty padding kernel"
+# Kernels far larger than their input are valid, and no reason to be slow.
+check tall_kernel accepted tall_kernel.onnx
+check tall_kernel_int8 accepted tall_kernel_int8.onnx
 check no-such-file refused "no/such.onnx" compile no/such.onnx -t portable
 check not-a-model refused "README.md" compile README.md -t portable
 check no-such-target refused "cortex-m44 cortex-m4" compile "$int8" -t cortex-m44

@@ -11,6 +11,8 @@ enum { CAPACITY = 64 << 20 };
 static unsigned char *memory;
 static size_t at = CAPACITY; /* the message so far is memory[at..CAPACITY) */
 static const char *folder;
+static int fill;       /* the byte that weights are made of */
+static int version = 13; /* of the operators in the models that follow */
 
 static void byte(unsigned b) { memory[--at] = (unsigned char)b; }
 static void varint(uint64_t v) {
@@ -63,13 +65,39 @@ static void words(int number, const char *list) {
         end = start > list ? start - 1 : list;
     }
 }
-static void node(const char *op, const char *name, const char *inputs, const char *outputs) {
+/* AttributeProto in a node: one integer, or a list of them separated by blanks. */
+static void attribute(const char *name, const char *values, int is_list) {
     size_t end = at;
+    number(20, is_list ? 7 : 2);
+    for (const char *p = values + strlen(values); p > values;) {
+        const char *start = p;
+        while (start > values && start[-1] != ' ')
+            start--;
+        number(is_list ? 8 : 3, strtoull(start, NULL, 10));
+        p = start > values ? start - 1 : values;
+    }
+    text(1, name);
+    field(5, end);
+}
+static void node_fields(const char *op, const char *name, const char *inputs, const char *outputs,
+                        size_t end) {
     text(4, op);
     text(3, name);
     words(2, outputs);
     words(1, inputs);
     field(1, end);
+}
+static void node(const char *op, const char *name, const char *inputs, const char *outputs) {
+    node_fields(op, name, inputs, outputs, at);
+}
+/* A node over [1, 1, extents] with a kernel (NULL: the weight's) and pads. */
+static void window(const char *op, const char *name, const char *inputs, const char *outputs,
+                   const char *kernel, const char *pads) {
+    size_t end = at;
+    attribute("pads", pads, 1);
+    if (kernel)
+        attribute("kernel_shape", kernel, 1);
+    node_fields(op, name, inputs, outputs, end);
 }
 /* ValueInfoProto, float; a dimension is a number or a name. */
 static void value(int number_, const char *name, const char *dims) {
@@ -100,7 +128,7 @@ static void value(int number_, const char *name, const char *dims) {
 static void tensor(const char *name, int n_dims, const uint64_t *dims, size_t bytes) {
     size_t end = at;
     at -= bytes;
-    memset(memory + at, 0, bytes);
+    memset(memory + at, fill, bytes);
     varint(bytes);
     varint(9 << 3 | 2);
     text(8, name);
@@ -124,12 +152,53 @@ static void external_tensor(const char *name, const char *location) {
 static void model(const char *file, size_t graph_end) {
     field(7, graph_end);
     size_t opset = at;
-    number(2, 13);
+    number(2, (uint64_t)version);
     text(1, "");
     field(8, opset);
     number(1, 8); /* ir_version */
     put(file, memory + at, CAPACITY - at);
     at = CAPACITY;
+}
+
+/* Small files that ask for terabytes or for years, and kernels far larger than their input. */
+static void greedy(void) {
+    window("Conv", "wide", "x w", "y", NULL, "50000 50000 50000 50000");
+    value(12, "y", "1 1 100004 100004"), value(11, "x", "1 1 4 4");
+    tensor("w", 4, (const uint64_t[]){1, 1, 1, 1}, 4);
+    model("huge_conv.onnx", CAPACITY);
+
+    node("ReduceSum", "sum", "t", "y"), node("Add", "outer", "a b", "t");
+    value(12, "y", "1 1"), value(11, "b", "1 100000"), value(11, "a", "100000 1");
+    model("huge_between.onnx", CAPACITY);
+
+    node("Relu", "r", "x", "y");
+    value(12, "y", "100000 100000"), value(11, "x", "100000 100000");
+    model("huge_input.onnx", CAPACITY);
+
+    version = 17;
+    size_t end = at;
+    attribute("axis", "1", 0);
+    node_fields("DFT", "years", "x", "y", end);
+    value(12, "y", "1 1048576 2"), value(11, "x", "1 1048576 1");
+    model("huge_dft.onnx", CAPACITY);
+    version = 13;
+
+    window("AveragePool", "empty", "x", "y", "2", "3 3");
+    value(12, "y", "1 1 9"), value(11, "x", "1 1 4");
+    model("pool_of_padding.onnx", CAPACITY);
+
+    window("AveragePool", "tall", "x", "y", "2147483647", "1073741824 1073741824");
+    value(12, "y", "1 1 6"), value(11, "x", "1 1 4");
+    model("tall_kernel.onnx", CAPACITY);
+
+    fill = 0x3d; /* a scale of 0.046 */
+    node("DequantizeLinear", "d1", "pq s", "y"), node("QuantizeLinear", "q1", "p s", "pq");
+    window("AveragePool", "tall", "xd", "p", "2147483647", "1073741824 1073741824");
+    node("DequantizeLinear", "d0", "xq s", "xd"), node("QuantizeLinear", "q0", "x s", "xq");
+    value(12, "y", "1 1 6"), value(11, "x", "1 1 4");
+    tensor("s", 0, NULL, 4);
+    model("tall_kernel_int8.onnx", CAPACITY);
+    fill = 0;
 }
 
 /* A million messages in each other: graph { node { attribute { g { node ... */
@@ -201,5 +270,6 @@ int main(int argc, char **argv) {
     node("Softmax", "s2", "y", "z"), node("Softmax", "s1", "x", "y");
     value(12, "z", "1 4096 2048"), value(11, "x", "1 4096 2048");
     model("big.onnx", CAPACITY);
+    greedy();
     return 0;
 }
