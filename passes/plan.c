@@ -66,7 +66,8 @@ static bool plain_epilogue(adze_context *ctx, const adze_group *group, MlirOpera
 }
 
 /* A sane default: no tiles, the axes as they stand. With vector registers, a convolution keeps a row of
- * sums in local memory, over which a C compiler can vectorise without reordering any sum. */
+ * sums in local memory, over which a C compiler can vectorise without reordering any sum (not on bare
+ * boards: the row would cost stack). */
 static MlirAttribute default_schedule(planning *p, const adze_group *group) {
     enum { LONGEST_ROW = 256, SHORTEST_ROW = 8 };
     adze_context *ctx = p->ctx;
@@ -77,7 +78,7 @@ static MlirAttribute default_schedule(planning *p, const adze_group *group) {
         adze_value_shape(ctx, adze_result(root, 0), &shape))
         s.n_tile = shape.rank;
     MlirOperation anchor = adze_group_anchor(ctx, group);
-    if (p->target && p->target->vectors.count && s.n_tile && adze_is_op(anchor, "adze.conv") &&
+    if (p->target && !p->target->bare && p->target->vectors.count && s.n_tile && adze_is_op(anchor, "adze.conv") &&
         shape.dtype != ADZE_f16 && shape.dtype != ADZE_bf16 && plain_epilogue(ctx, group, anchor) &&
         shape.dims[shape.rank - 1] >= SHORTEST_ROW && shape.rank > 2) {
         int64_t row = shape.dims[shape.rank - 1];
