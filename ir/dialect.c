@@ -223,7 +223,8 @@ static void name_loop_arguments(MlirOperation op, void *user) {
 }
 
 /* MLIR crashes on a negative axis of tensor.concat before any verifier sees it: only `tensor.concat
- * dim(N)` with a short decimal number is let through, as dumps print it. */
+ * dim(N)` with a short decimal number, as dumps print it, and the generic form with a number that is not
+ * negative are let through. */
 static bool concats_are_sane(const char *text) {
     static const char name[] = "tensor.concat", blank[] = " \t\r\n";
     for (const char *at = text; (at = strstr(at, name)) != NULL;) {
@@ -232,8 +233,13 @@ static bool concats_are_sane(const char *text) {
         const char *next = at + (quoted && *at == '"');
         bool apart = strspn(next, blank) > 0;
         next += strspn(next, blank);
-        if (quoted && *at == '"' && (*next == '(' || *next == '/'))
-            return false;
+        if (quoted && *at == '"' && (*next == '(' || *next == '/')) {
+            /* the generic form: its attribute stands on the same line */
+            const char *axis = strstr(next, "dim = "), *end = strchr(next, '\n');
+            if (!axis || (end && axis > end) || axis[6] < '0' || axis[6] > '9')
+                return false;
+            continue;
+        }
         if (quoted || (!apart && *next != '/'))
             continue;
         if (strncmp(next, "dim(", 4))

@@ -198,8 +198,8 @@ static void check_symbols(state *s, MlirOperation op, adze_op which) {
     }
     if (which == ADZE_OP_dim) {
         int64_t lo = adze_get_i64(op, "lo"), hi = adze_get_i64(op, "hi");
-        if (lo < 1 || hi < lo || hi > INT32_MAX)
-            fail(s, op, "its bounds are not 1 <= lo <= hi < 2^31:",
+        if (lo < 0 || hi < lo || hi > INT32_MAX)
+            fail(s, op, "its bounds are not 0 <= lo <= hi < 2^31:",
                  adze_get_str(s->ctx, op, "sym_name") ? adze_get_str(s->ctx, op, "sym_name") : "");
     }
     int64_t offset = which == ADZE_OP_region ? adze_get_i64(op, "offset") : 0;

@@ -243,32 +243,21 @@ static const char *transpose(const checked *c) {
     return NULL;
 }
 
-/* The same product of numbers, and the same bounded extents in any order. */
+/* The same product of numbers. Where extents are bounded, one may take in others under a name of its own
+ * ([T, 2] to [F]), whose value the frontend has tied to theirs: then the numbers are not compared. */
 static const char *reshape(const checked *c) {
-    const adze_shape *s[2] = {&c->x[0], &c->y[0]};
-    int64_t product[2];
-    bool used[ADZE_MAX_RANK] = {false};
-    int bounded[2] = {0, 0};
-    for (int k = 0; k < 2; k++) {
-        adze_shape numbers = *s[k];
-        for (int i = 0; i < numbers.rank; i++)
-            if (numbers.dims[i] < 0) {
-                bounded[k]++;
-                numbers.dims[i] = 1;
-            }
-        product[k] = adze_shape_count(&numbers);
+    const adze_shape *x = &c->x[0], *y = &c->y[0];
+    int64_t from = adze_shape_count(x), to = adze_shape_count(y);
+    if (from >= 0 && to >= 0)
+        return from == to ? NULL : "it changes the number of elements";
+    for (int i = 0; i < y->rank; i++) {
+        if (y->dims[i] >= 0)
+            continue;
+        for (int j = 0; j < x->rank; j++)
+            if (x->dims[j] < 0)
+                return NULL;
     }
-    if (product[0] != product[1] || bounded[0] != bounded[1])
-        return "it changes the number of elements";
-    for (int i = 0; i < s[0]->rank; i++) {
-        bool found = s[0]->dims[i] >= 0;
-        for (int j = 0; j < s[1]->rank && !found; j++)
-            if (s[1]->dims[j] < 0 && !used[j] && same_extent(s[0], i, s[1], j))
-                used[j] = found = true;
-        if (!found)
-            return "it changes a bounded extent";
-    }
-    return NULL;
+    return from < 0 && to < 0 ? NULL : "it changes a bounded extent into a number";
 }
 
 static const char *pad(const checked *c) {
