@@ -13,10 +13,12 @@
 #define ADZE_CODEGEN_GEN_H
 
 #include "ir/scalar.h"
+#include "targets/target.h"
 
 typedef struct adze_gen {
     adze_context *ctx;
     MlirModule module;
+    const adze_target *target; /* NULL: portable C only */
     MlirOperation kernel; /* the L2 function being lowered */
     adze_builder b;       /* where the next L3 operation goes */
     /* What was read so far at which index, so that a value with two readers is computed once; entries
@@ -53,7 +55,7 @@ adze_scalar adze_index_to(adze_gen *g, MlirValue index, adze_dtype dtype);
 /* scf.for over [low, high) by step; `name` names the induction variable, carried[i] (and names[i]) are
  * values carried around. Building continues inside until adze_for_end, which takes the values to carry
  * on and gives the results in `results` (may be NULL when none). */
-enum { ADZE_MAX_CARRIED = 8 };
+enum { ADZE_MAX_CARRIED = 64 };
 typedef struct adze_for {
     MlirValue iv, carried[ADZE_MAX_CARRIED];
     MlirOperation op;
@@ -123,7 +125,11 @@ typedef struct adze_gen_row {
 } adze_gen_row;
 const adze_gen_row *adze_gen_row_of(MlirOperation op); /* NULL: none */
 
-/* Lowers every kernel of a level-2 module in place: the pass "loops". */
-bool adze_codegen_loops(adze_context *ctx, MlirModule module);
+/* The passes "pack", "loops" and "vectorize", in place; `target` may be NULL: portable C. */
+bool adze_codegen_pack(adze_context *ctx, MlirModule module, const adze_target *target);
+bool adze_codegen_loops(adze_context *ctx, MlirModule module, const adze_target *target);
+bool adze_codegen_vectorize(adze_context *ctx, MlirModule module, const adze_target *target);
+#define ADZE_CODEGEN_PASSES                                                                         \
+    {.pack = adze_codegen_pack, .loops = adze_codegen_loops, .vectorize = adze_codegen_vectorize}
 
 #endif

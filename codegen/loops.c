@@ -216,10 +216,12 @@ static bool is_structured(MlirOperation op) {
     return false;
 }
 
-static bool lower_kernel(adze_context *ctx, MlirModule module, MlirOperation kernel) {
+static bool lower_kernel(adze_context *ctx, MlirModule module, const adze_target *target,
+                         MlirOperation kernel) {
     MlirBlock block = mlirRegionGetFirstBlock(mlirOperationGetRegion(kernel, 0));
     MlirOperation end = mlirBlockGetTerminator(block);
-    adze_gen g = {.ctx = ctx, .module = module, .kernel = kernel, .b = adze_before(ctx, end)};
+    adze_gen g = {.ctx = ctx, .module = module, .target = target, .kernel = kernel,
+                  .b = adze_before(ctx, end)};
 
     /* The structured operations stay in front while loops are built behind them. */
     for (MlirOperation op = mlirBlockGetFirstOperation(block); !mlirOperationEqual(op, end);
@@ -247,11 +249,11 @@ static bool lower_kernel(adze_context *ctx, MlirModule module, MlirOperation ker
     return true;
 }
 
-bool adze_codegen_loops(adze_context *ctx, MlirModule module) {
+bool adze_codegen_loops(adze_context *ctx, MlirModule module, const adze_target *target) {
     for (MlirOperation op = mlirBlockGetFirstOperation(mlirModuleGetBody(module));
          !mlirOperationIsNull(op); op = mlirOperationGetNextInBlock(op))
         if (adze_is_op(op, "func.func") && !mlirAttributeIsNull(adze_get(op, "adze.kernel")) &&
-            !lower_kernel(ctx, module, op))
+            !lower_kernel(ctx, module, target, op))
             return false;
     return true;
 }

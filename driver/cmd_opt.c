@@ -60,7 +60,8 @@ static bool run_passes(adze_compilation *c, const adze_args *args, const adze_pa
         return false;
     const char *made_for = adze_get_str(c->ctx, mlirModuleGetOperation(module), "adze.target");
     bool ok = adze_job_load_target(c, &request, made_for ? made_for : "portable");
-    adze_pass_options options = {.target = c->target, .loops = adze_codegen_loops};
+    static const adze_codegen_passes codegen = ADZE_CODEGEN_PASSES;
+    adze_pass_options options = {.target = c->target, .codegen = &codegen};
     c->ctx->diags.file = args->positionals[0];
     for (size_t i = 0; i < n && ok; i++) {
         adze_console_progress(console, adze_arena_printf(args->arena, "pass %s", passes[i]->name));

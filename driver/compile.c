@@ -188,8 +188,9 @@ static bool lower(adze_compilation *c, const adze_request *request, adze_job_mod
         return false;
     if (!apply_schedule(&s, m->module) || !make_selftest(&s, m->module))
         return false;
+    static const adze_codegen_passes codegen = ADZE_CODEGEN_PASSES;
     adze_pass_options options = {
-        .target = c->target, .loops = adze_codegen_loops, .dump = after_pass, .user = &s};
+        .target = c->target, .codegen = &codegen, .dump = after_pass, .user = &s};
     if (!adze_passes_lower(ctx, m->module, &options))
         return false;
     if (request->schedule && !s.scheduled)

@@ -63,6 +63,22 @@ MlirValue adze_build1(adze_builder *b, const char *name, int n_operands, const M
     return adze_result(adze_build(b, name, n_operands, operands, 1, &result, n_attrs, attrs, 0), 0);
 }
 
+MlirValue adze_build_instruction(adze_builder *b, const char *name, const char *type, int n,
+                                 const MlirValue *operands, MlirType result) {
+    adze_context *ctx = b->ctx;
+    adze_text segments = {0};
+    for (int i = 0; i < adze_op_info_of(ctx, ADZE_OP_instruction)->n_operands; i++)
+        adze_text_printf(&segments, "%s %d", i ? "," : "array<i32:", i < n);
+    adze_text_puts(&segments, ">");
+    adze_named attrs[] = {{"name", adze_str(ctx, name)},
+                          {"type", adze_str(ctx, type)},
+                          {"operandSegmentSizes", adze_parse_attr(ctx, segments.data)}};
+    adze_text_free(&segments);
+    int results = mlirTypeIsNull(result) ? 0 : 1;
+    MlirOperation op = adze_build(b, "adze.instruction", n, operands, results, &result, 3, attrs, 0);
+    return results ? adze_result(op, 0) : (MlirValue){NULL};
+}
+
 MlirValue adze_none_value(adze_builder *b) {
     return adze_build1(b, "adze.none", 0, NULL, b->ctx->none_type, 0, NULL);
 }

@@ -92,8 +92,11 @@ static void write_values(adze_text *out, const char *keyword, int n, const char 
     for (int j = 0; j < n; j++)
         adze_text_printf(out, "    %%%c%d = irdl.any\n", prefix, j);
     adze_text_printf(out, "    irdl.%s(", keyword);
-    for (int j = 0; j < n; j++)
-        adze_text_printf(out, "%s%s: %%%c%d", j ? ", " : "", names[j], prefix, j);
+    for (int j = 0; j < n; j++) {
+        size_t length = strcspn(names[j], ".");
+        adze_text_printf(out, "%s%.*s: %s%%%c%d", j ? ", " : "", (int)length, names[j],
+                         !names[j][length] ? "" : *keyword == 'o' ? "optional " : "variadic ", prefix, j);
+    }
     adze_text_puts(out, ")\n");
 }
 

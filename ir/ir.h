@@ -98,6 +98,10 @@ MlirOperation adze_build(adze_builder *b, const char *name, int n_operands,
 /* One-result shorthand, no regions. */
 MlirValue adze_build1(adze_builder *b, const char *name, int n_operands, const MlirValue *operands,
                       MlirType result, int n_attrs, const adze_named *attrs);
+/* adze.instruction: the target's row `name` for `type` ("s32x16"); up to 6 operands; a null result type: none
+ * (and a null value). */
+MlirValue adze_build_instruction(adze_builder *b, const char *name, const char *type, int n,
+                                 const MlirValue *operands, MlirType result);
 MlirValue adze_none_value(adze_builder *b);
 bool adze_is_none(MlirValue value);
 MlirValue adze_result(MlirOperation op, int index);

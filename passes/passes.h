@@ -1,6 +1,6 @@
 /* The passes: one table that orders them, one runner that takes a module down the levels.
  *
- *   L1 ─ taps ─ simplify ─ integer ─ plan ─ kernels ─► L2 ─ loops ─► L3 ─ tidy ─ place
+ *   L1 ─ taps ─ simplify ─ integer ─ plan ─ kernels ─► L2 ─ pack ─ loops ─► L3 ─ tidy ─ vectorize ─ place
  *
  * Every pass runs as an MLIR pass over the module; MLIR's verifier and ours look at what it leaves. */
 #ifndef ADZE_PASSES_PASSES_H
@@ -9,10 +9,17 @@
 #include "ir/ir.h"
 #include "targets/target.h"
 
+/* Passes that live in codegen/, which passes/ may not include: the driver hands them in. */
+typedef bool adze_codegen_pass(adze_context *ctx, MlirModule module, const struct adze_target *target);
+typedef struct adze_codegen_passes {
+    adze_codegen_pass *pack;      /* packed weights and work memory (decision 9) */
+    adze_codegen_pass *loops;     /* kernels to loops */
+    adze_codegen_pass *vectorize; /* marked loops to vectors (decision 7) */
+} adze_codegen_passes;
+
 typedef struct adze_pass_options {
     const struct adze_target *target;
-    /* The generators of loops live in codegen/, which passes/ may not include: the driver hands them in. */
-    bool (*loops)(adze_context *ctx, MlirModule module);
+    const adze_codegen_passes *codegen;
     /* Called after every pass with its number and name; false stops with the diagnostic it added. */
     bool (*dump)(void *user, int number, const char *pass, MlirModule module);
     void *user;

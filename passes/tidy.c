@@ -1,15 +1,9 @@
 /* Level 3: MLIR's own canonicaliser, common subexpressions and loop-invariant code, over what the
- * generators built; and the hand-over to those generators. */
+ * generators built. */
 #include "passes/table.h"
 
 #include <mlir-c/Pass.h>
 #include <mlir-c/Transforms.h>
-
-bool adze_pass_loops(adze_context *ctx, MlirModule module, const adze_pass_options *options) {
-    if (!options->loops)
-        return adze_error(&ctx->diags, NULL, "no generators of loops were given");
-    return options->loops(ctx, module);
-}
 
 static void collect(MlirStringRef s, void *user) { adze_text_append(user, s.data, s.length); }
 

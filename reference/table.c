@@ -124,6 +124,9 @@ bool ref_state(ref_call *c) { return no_value(c); }
 bool ref_dim(ref_call *c) { return no_value(c); }
 bool ref_state_ref(ref_call *c) { return no_value(c); }
 bool ref_region(ref_call *c) { return no_value(c); }
+bool ref_instruction(ref_call *c) { return no_value(c); }
+bool ref_active(ref_call *c) { return no_value(c); }
+bool ref_lanes(ref_call *c) { return no_value(c); }
 
 /* ---- values ---- */
 

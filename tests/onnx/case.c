@@ -183,7 +183,8 @@ static int64_t steps_allowed(state *s) {
 /* ---- build ---- */
 
 static bool lower(state *s) {
-    adze_pass_options options = {.target = s->target, .loops = adze_codegen_loops};
+    static const adze_codegen_passes codegen = ADZE_CODEGEN_PASSES;
+    adze_pass_options options = {.target = s->target, .codegen = &codegen};
     return adze_module_verify(s->ctx, s->module) &&
            adze_job_inputs(s->ctx, s->module, &s->in, &s->n_in) &&
            adze_job_outputs(s->ctx, s->module, &s->out, &s->n_out) &&

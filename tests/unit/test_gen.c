@@ -187,7 +187,7 @@ static void emit_case(prepared *p, adze_text *c, const char **runtime, int *n_ru
     p->reference = parse(p, text.data);
     p->op = find_op(p, p->reference);
     MlirModule module = parse(p, text.data);
-    if (!adze_codegen_loops(p->ctx, module))
+    if (!adze_codegen_loops(p->ctx, module, NULL))
         die(p, "has no loops");
     if (!mlirOperationVerify(mlirModuleGetOperation(module)))
         die(p, "gives loops that do not verify");

@@ -1,0 +1,21 @@
+/* The passes that the driver hands in from codegen/. */
+#include "passes/table.h"
+
+static bool handed(adze_context *ctx, MlirModule module, const adze_pass_options *options,
+                   adze_codegen_pass *pass) {
+    if (!pass)
+        return adze_error(&ctx->diags, NULL, "the passes of codegen were not given");
+    return pass(ctx, module, options->target);
+}
+
+bool adze_pass_pack(adze_context *ctx, MlirModule module, const adze_pass_options *options) {
+    return handed(ctx, module, options, options->codegen ? options->codegen->pack : NULL);
+}
+
+bool adze_pass_loops(adze_context *ctx, MlirModule module, const adze_pass_options *options) {
+    return handed(ctx, module, options, options->codegen ? options->codegen->loops : NULL);
+}
+
+bool adze_pass_vectorize(adze_context *ctx, MlirModule module, const adze_pass_options *options) {
+    return handed(ctx, module, options, options->codegen ? options->codegen->vectorize : NULL);
+}
