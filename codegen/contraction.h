@@ -1,0 +1,62 @@
+/* Contractions taken apart: a channels-last convolution (a matmul by a constant is one with a window of 1)
+ *
+ *   y[p, m] = epilogue(bias[m] + sum over taps t, channels c of x[p * stride + t * dilation - pad, c] * w[t, c, m])
+ *
+ * read by the pass "pack", which lays out its weight, and by the generators of its families.
+ *
+ *   x  [N, in..., C]      w  [kernel..., C/group, M]      bias [M]      y  [N, out..., M]
+ *
+ * A window's taps along the last spatial axis are neighbours in memory when its dilation is 1: kw * C elements
+ * of x are one run, and so are the rows of w that they meet. */
+#ifndef ADZE_CODEGEN_CONTRACTION_H
+#define ADZE_CODEGEN_CONTRACTION_H
+
+#include "codegen/gen.h"
+#include "ir/schedule.h"
+
+enum { ADZE_MAX_SPATIAL = ADZE_MAX_RANK - 2 };
+
+typedef struct adze_contraction {
+    MlirOperation op; /* adze.conv, channels_last */
+    MlirValue x, w, bias;
+    adze_shape xs, ws, ys; /* ws: of the weight as the model has it, also once it is packed */
+    int n;                 /* spatial axes */
+    int64_t in[ADZE_MAX_SPATIAL], out[ADZE_MAX_SPATIAL], kernel[ADZE_MAX_SPATIAL];
+    int64_t strides[ADZE_MAX_SPATIAL], dilations[ADZE_MAX_SPATIAL];
+    int64_t pad_begin[ADZE_MAX_SPATIAL], pad_end[ADZE_MAX_SPATIAL];
+    int64_t group, channels, outputs; /* per group */
+    int64_t zero_x, zero_w;           /* of quantized operands, else 0 */
+    adze_dtype x_type, w_type, acc_type;
+    bool padded; /* some window reaches outside x */
+    bool point;  /* a window of 1, strides 1, no padding: pixel p of y reads pixel p of x */
+    /* One run: neighbours in memory of x that one row of the window reads. */
+    int64_t run;     /* elements */
+    int64_t n_runs;  /* runs of a window: product of the kernel's extents, without the last one if its taps
+                        are neighbours */
+    bool wide_runs;  /* the last axis' taps are part of the run */
+} adze_contraction;
+
+/* False (without a diagnostic) when `op` is not a channels-last convolution with known extents. */
+bool adze_contraction_read(adze_context *ctx, MlirOperation op, adze_contraction *out);
+/* The contraction of a level-2 kernel: the first adze.conv in its body that can be read. */
+bool adze_contraction_of_kernel(adze_context *ctx, MlirOperation kernel, adze_contraction *out);
+
+/* How a weight is packed: panels of `columns` outputs, each run padded with zeros to a multiple of `depth`.
+ *
+ *   packed [groups][panels][runs][ceil(run / depth)][columns][depth]
+ *
+ * `columns` is vectors * lanes; `depth` is 1 for floats, 4 for four-way dot products, 2 for pairs. It stands on the
+ * operation as adze.packed = array<i64: columns, depth>. */
+typedef struct adze_packing {
+    int64_t columns, depth;
+} adze_packing;
+
+/* False when the operation's weight is not packed. */
+bool adze_packing_read(MlirOperation op, adze_packing *out);
+/* Shape of the packed weight: [group * panels, runs, ceil(run / depth), columns, depth]. */
+void adze_packed_shape(const adze_contraction *c, const adze_packing *p, int64_t dims[5]);
+/* The element of the weight that packed element (panel, run, k, column, depth) is: its flat index in ws, or -1 for
+ * padding. */
+int64_t adze_packed_source(const adze_contraction *c, const adze_packing *p, const int64_t at[5]);
+
+#endif
