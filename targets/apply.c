@@ -301,6 +301,125 @@ static bool apply_cpuid(draft *d, const xmlNode *n) {
     return true;
 }
 
+/* ---- rows that stand for several: for="m1:2 m2:4; add sub" ----
+ *
+ * `for` is one list or several, parted by semicolons; a list is words, a word is fields parted by
+ * colons. The row is taken once for each choice of a word from every list, the last list changing
+ * fastest. @0, @1 … in its attributes and its text are the fields of the chosen words, in order. */
+
+enum { MOST_LISTS = 4, MOST_FIELDS = 10 };
+
+typedef struct {
+    const char *const *words[MOST_LISTS];
+    size_t count[MOST_LISTS], at[MOST_LISTS], lists;
+    const char *fields[MOST_FIELDS]; /* of the current choice */
+    size_t field_count;
+} choices;
+
+/* Puts the fields of the current choice in place. */
+static bool choose(draft *d, const xmlNode *n, choices *c) {
+    c->field_count = 0;
+    for (size_t i = 0; i < c->lists; i++) {
+        const char *word = c->words[i][c->at[i]];
+        for (bool more = true; more;) {
+            size_t length = strcspn(word, ":");
+            if (c->field_count == MOST_FIELDS)
+                return adze_target_fail(d, n, "for: more than %d fields", MOST_FIELDS);
+            c->fields[c->field_count] = adze_target_strndup(&d->arena, word, length);
+            if (!c->fields[c->field_count++])
+                return no_memory(d);
+            more = word[length] == ':';
+            word += length + 1;
+        }
+    }
+    return true;
+}
+
+static bool first_choice(draft *d, const xmlNode *n, choices *c) {
+    *c = (choices){0};
+    char *list = adze_target_attr(&d->arena, n, "for");
+    while (list) {
+        char *end = strchr(list, ';');
+        if (end)
+            *end++ = 0;
+        if (c->lists == MOST_LISTS)
+            return adze_target_fail(d, n, "for: more than %d lists", MOST_LISTS);
+        list += strspn(list, " ");
+        c->words[c->lists] = split(&d->arena, list, &c->count[c->lists]);
+        if (!c->words[c->lists])
+            return no_memory(d);
+        if (c->count[c->lists++] == 0)
+            return adze_target_fail(d, n, "for: an empty list");
+        list = end;
+    }
+    return choose(d, n, c);
+}
+
+/* Steps to the next choice; false after the last, or with an error. */
+static bool next_choice(draft *d, const xmlNode *n, choices *c) {
+    size_t i = c->lists;
+    while (i > 0 && ++c->at[i - 1] == c->count[i - 1])
+        c->at[--i] = 0;
+    return i > 0 && choose(d, n, c);
+}
+
+/* `s` with the fields put in; NULL stays NULL, and is given for an @ without its field too. */
+static char *filled(draft *d, const choices *c, const char *s) {
+    if (!s || !c->lists)
+        return adze_target_strdup(&d->arena, s);
+    size_t length = 0;
+    for (const char *p = s; *p; p++) {
+        if (*p != '@') {
+            length++;
+            continue;
+        }
+        size_t field = (size_t)(p[1] - '0');
+        if (field >= c->field_count)
+            return NULL;
+        length += strlen(c->fields[field]);
+        p++;
+    }
+    char *out = adze_target_alloc(&d->arena, length + 1), *end = out;
+    for (const char *p = s; out && *p; p++) {
+        if (*p != '@') {
+            *end++ = *p;
+            continue;
+        }
+        const char *field = c->fields[*++p - '0'];
+        end = strcpy(end, field) + strlen(field);
+    }
+    return out;
+}
+
+/* An attribute with the fields put in; NULL when it is absent. */
+static bool filled_attr(draft *d, const xmlNode *n, const choices *c, const char *name,
+                        const char **value) {
+    char *s = adze_target_attr(&d->arena, n, name);
+    *value = filled(d, c, s);
+    return !s || *value ||
+           adze_target_fail(d, n, "%s=\"%s\" names a field that `for` does not have", name, s);
+}
+
+static bool add_vector_type(draft *d, const xmlNode *x, const choices *c) {
+    adze_vector_type row = {0};
+    const char *name;
+    if (!filled_attr(d, x, c, "name", &name) || !set_type(d, x, name, &row.type) ||
+        !filled_attr(d, x, c, "c", &row.c_type))
+        return false;
+    set_text(d, x, "header", &row.header);
+    adze_vector_type *rows = APPEND(d, vector_types, vector_type_count);
+    if (!rows)
+        return no_memory(d);
+    size_t i = 0;
+    while (i < d->t.vector_type_count && !is(rows[i].type.spelling, row.type.spelling))
+        i++;
+    rows[i] = row;
+    if (i == d->t.vector_type_count)
+        d->t.vector_type_count++;
+    d->t.vector_types = rows;
+    return true;
+}
+
 static bool apply_vectors(draft *d, const xmlNode *n) {
     adze_vector_registers *v = &d->t.vectors;
     set_flag(d, n, "scalable", &v->scalable);
@@ -308,21 +427,15 @@ static bool apply_vectors(draft *d, const xmlNode *n) {
         !set_count(d, n, "masks", &v->mask_count))
         return false;
     for (EACH(x, n, "type")) {
-        adze_vector_type row = {0};
-        if (!set_type(d, x, adze_target_attr(&d->arena, x, "name"), &row.type))
+        choices c;
+        if (!first_choice(d, x, &c))
             return false;
-        set_text(d, x, "c", &row.c_type);
-        set_text(d, x, "header", &row.header);
-        adze_vector_type *rows = APPEND(d, vector_types, vector_type_count);
-        if (!rows)
-            return no_memory(d);
-        size_t i = 0;
-        while (i < d->t.vector_type_count && !is(rows[i].type.spelling, row.type.spelling))
-            i++;
-        rows[i] = row;
-        if (i == d->t.vector_type_count)
-            d->t.vector_type_count++;
-        d->t.vector_types = rows;
+        do {
+            if (!add_vector_type(d, x, &c))
+                return false;
+        } while (next_choice(d, x, &c));
+        if (*d->err)
+            return false;
     }
     return true;
 }
@@ -346,50 +459,76 @@ static bool check_template(draft *d, const xmlNode *n, const adze_instruction *r
     return true;
 }
 
+/* Room for one row more; tables are long, so it doubles. */
+static bool room_for_instruction(draft *d) {
+    if (d->t.instruction_count < d->instruction_room)
+        return true;
+    size_t room = d->instruction_room ? 2 * d->instruction_room : 64;
+    adze_instruction *rows = adze_target_alloc(&d->arena, room * sizeof *rows);
+    if (!rows)
+        return no_memory(d);
+    if (d->t.instruction_count)
+        memcpy(rows, d->t.instructions, d->t.instruction_count * sizeof *rows);
+    d->t.instructions = rows;
+    d->instruction_room = room;
+    return true;
+}
+
+static bool add_instruction(draft *d, const xmlNode *n, const xmlNode *x, const choices *c) {
+    adze_instruction row = {0};
+    const char *type, *result, *operand_list;
+    if (!filled_attr(d, x, c, "name", &row.name) || !filled_attr(d, x, c, "type", &type) ||
+        !filled_attr(d, x, c, "result", &result) ||
+        !filled_attr(d, x, c, "operands", &operand_list) || !set_type(d, x, type, &row.type))
+        return false;
+    row.result = row.type;
+    if (result && !set_type(d, x, result, &row.result))
+        return false;
+    set_text(d, n, "header", &row.header);
+    set_text(d, x, "header", &row.header);
+    set_text(d, x, "needs", &row.needs);
+    set_real(d, x, "cycles", &row.cycles);
+    const char *text = adze_target_content(&d->arena, x);
+    row.c = filled(d, c, text);
+    if (!row.c)
+        return adze_target_fail(d, x, "'%s' names a field that `for` does not have", text);
+
+    const char *const *words = split(&d->arena, operand_list, &row.operand_count);
+    adze_value_type *operands =
+        adze_target_alloc(&d->arena, (row.operand_count + 1) * sizeof *operands);
+    if (!words || !operands)
+        return no_memory(d);
+    for (size_t i = 0; i < row.operand_count; i++)
+        if (!set_type(d, x, words[i], &operands[i]))
+            return false;
+    row.operands = operands;
+    if (!check_template(d, x, &row) || !room_for_instruction(d))
+        return false;
+
+    /* a row with the same key and need takes the older one's place */
+    adze_instruction *rows = (adze_instruction *)d->t.instructions;
+    size_t i = 0;
+    for (; i < d->t.instruction_count; i++)
+        if (adze_target_same_key(&rows[i], &row) &&
+            (row.needs ? is(rows[i].needs, row.needs) : !rows[i].needs))
+            break;
+    rows[i] = row;
+    if (i == d->t.instruction_count)
+        d->t.instruction_count++;
+    return true;
+}
+
 static bool apply_instructions(draft *d, const xmlNode *n) {
     for (EACH(x, n, "instruction")) {
-        adze_instruction row = {0};
-        set_text(d, x, "name", &row.name);
-        if (!set_type(d, x, adze_target_attr(&d->arena, x, "type"), &row.type))
+        choices c;
+        if (!first_choice(d, x, &c))
             return false;
-        row.result = row.type;
-        char *result = adze_target_attr(&d->arena, x, "result");
-        if (result && !set_type(d, x, result, &row.result))
-            return false;
-        set_text(d, n, "header", &row.header);
-        set_text(d, x, "header", &row.header);
-        set_text(d, x, "needs", &row.needs);
-        set_real(d, x, "cycles", &row.cycles);
-        row.c = adze_target_content(&d->arena, x);
-        if (!row.c)
-            return no_memory(d);
-
-        const char *const *words =
-            split(&d->arena, adze_target_attr(&d->arena, x, "operands"), &row.operand_count);
-        adze_value_type *operands =
-            adze_target_alloc(&d->arena, (row.operand_count + 1) * sizeof *operands);
-        if (!words || !operands)
-            return no_memory(d);
-        for (size_t i = 0; i < row.operand_count; i++)
-            if (!set_type(d, x, words[i], &operands[i]))
+        do {
+            if (!add_instruction(d, n, x, &c))
                 return false;
-        row.operands = operands;
-        if (!check_template(d, x, &row))
+        } while (next_choice(d, x, &c));
+        if (*d->err)
             return false;
-
-        /* a row with the same name, type and need takes the older one's place */
-        adze_instruction *rows = APPEND(d, instructions, instruction_count);
-        if (!rows)
-            return no_memory(d);
-        size_t i = 0;
-        for (; i < d->t.instruction_count; i++)
-            if (is(rows[i].name, row.name) && is(rows[i].type.spelling, row.type.spelling) &&
-                (row.needs ? is(rows[i].needs, row.needs) : !rows[i].needs))
-                break;
-        rows[i] = row;
-        if (i == d->t.instruction_count)
-            d->t.instruction_count++;
-        d->t.instructions = rows;
     }
     return true;
 }

@@ -156,7 +156,7 @@ static bool compose_compilers(draft *d) {
     return true;
 }
 
-/* Rows whose feature the target lacks go; of two rows for one (name, type), a row that needs a
+/* Rows whose feature the target lacks go; of two rows for one (name, types), a row that needs a
  * feature which is there wins over one that needs none. */
 static bool keep_usable_instructions(draft *d) {
     adze_instruction *rows =
@@ -169,8 +169,7 @@ static bool keep_usable_instructions(draft *d) {
         if (row->needs && !adze_target_find_feature(d, row->needs))
             continue;
         size_t j = 0;
-        while (j < count && (strcmp(rows[j].name, row->name) ||
-                             strcmp(rows[j].type.spelling, row->type.spelling)))
+        while (j < count && !adze_target_same_instruction(&rows[j], row))
             j++;
         if (j == count)
             rows[count++] = *row;

@@ -100,14 +100,12 @@ bool adze_target_parse_type(arena *a, const char *s, adze_value_type *type) {
     if (end == s + 1 || type->bits == 0)
         return false;
     if (*end == 'x') {
-        if (end[1] == 'N') {
-            type->lanes = 0;
-            end += 2;
-        } else {
-            type->lanes = (unsigned)strtoul(end + 1, &end, 10);
-            if (type->lanes < 1)
-                return false;
-        }
+        type->scalable = end[1] == 'N';
+        end += type->scalable ? 2 : 1;
+        bool counted = *end >= '0' && *end <= '9';
+        type->lanes = counted ? (unsigned)strtoul(end, &end, 10) : 0;
+        if (type->lanes < 1 && (counted || !type->scalable))
+            return false;
     }
     if (*end == '*' || *end == '!')
         type->pointer = *end++;

@@ -94,7 +94,7 @@ typedef struct {
 /* A value type of the instruction table, spelled as
  *   f32          a scalar: [suif] and bits, `bf16`, or `index` (size_t), `void`
  *   f32x8        a vector of 8;  b1x8: a mask of 8
- *   f32xN        a vector of as many as the machine has (SVE, RVV)
+ *   f32xN4       a vector of 4 times what the machine says, its vscale (SVE, RVV)
  *   f32*         a pointer to const elements;  f32! a pointer to elements that are written
  *   #            an integer literal
  * Integers say their sign (`s8`, `u8`), since instructions do. */
@@ -102,7 +102,8 @@ typedef struct {
     const char *spelling; /* "f32x8" */
     char base;            /* 'f' 's' 'u' 'b', 'h' for bf16, 'n' index, '#' literal, 'v' void */
     unsigned bits;        /* of one element; 0 for index, literal, void */
-    unsigned lanes;       /* 1: scalar; 0: scalable */
+    unsigned lanes;       /* 1 and not scalable: a scalar */
+    bool scalable;        /* lanes is times the machine's vscale; 0: a scalable vector without a count */
     char pointer;         /* 0, '*' read, '!' written */
 } adze_value_type;
 
@@ -113,13 +114,14 @@ typedef struct {
     const char *header; /* "immintrin.h" or NULL */
 } adze_vector_type;
 
-/* One row of the instruction table: an abstract instruction and the C that says it.
+/* One row of the instruction table: an abstract instruction and the C that says it. Name, type and
+ * operand types together are its key: a target has no two rows that agree in all three.
  * In `c`, $0 … $9 are the operands in order (each an expression without side effects, which the
  * template parenthesises where it must), $T is the C spelling of the row's type, $vl the active
  * element count of a scalable vector, $pg its governing predicate, $$ a dollar sign. */
 typedef struct {
     const char *name;     /* "vector.fma", "dot4.us", … : targets/README.md has the vocabulary */
-    adze_value_type type; /* the row's key together with the name */
+    adze_value_type type;
     adze_value_type result;
     const adze_value_type *operands;
     size_t operand_count;
@@ -258,6 +260,21 @@ bool adze_target_list(const char *dir, char ***names, size_t *count, char err[AD
  * there. With type NULL: the first row of that name. */
 const adze_instruction *adze_target_instruction(const adze_target *, const char *name,
                                                 const char *type);
+
+/* The row `name` for `type` that takes exactly these operand types, in order, or NULL. */
+const adze_instruction *adze_target_instruction_on(const adze_target *, const char *name,
+                                                   const char *type, size_t operand_count,
+                                                   const char *const *operands);
+
+/* Whether two rows have the same key: name, type and operand types. */
+bool adze_target_same_key(const adze_instruction *, const adze_instruction *);
+
+/* The row `name` of type `type` whose operands are spelled so ("s8x16"), or NULL. */
+const adze_instruction *adze_target_instruction_on(const adze_target *, const char *name, const char *type,
+                                                   size_t operand_count, const char *const *operands);
+
+/* Whether two rows are the same but for their C: name, type and operands. */
+bool adze_target_same_instruction(const adze_instruction *, const adze_instruction *);
 
 /* The row's C with its operands put in: `args[i]` for $i, `vl` for $vl, `pg` for $pg (either may
  * be NULL where the row does not use it). Returns a string to be freed with free(), or NULL where
