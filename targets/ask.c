@@ -15,32 +15,6 @@ const adze_instruction *adze_target_instruction(const adze_target *t, const char
     return NULL;
 }
 
-const adze_instruction *adze_target_instruction_on(const adze_target *t, const char *name, const char *type,
-                                                   size_t operand_count, const char *const *operands) {
-    for (size_t i = 0; i < t->instruction_count; i++) {
-        const adze_instruction *row = &t->instructions[i];
-        if (row->operand_count != operand_count || strcmp(row->name, name) ||
-            strcmp(row->type.spelling, type))
-            continue;
-        size_t same = 0;
-        while (same < operand_count && !strcmp(row->operands[same].spelling, operands[same]))
-            same++;
-        if (same == operand_count)
-            return row;
-    }
-    return NULL;
-}
-
-bool adze_target_same_instruction(const adze_instruction *a, const adze_instruction *b) {
-    if (a->operand_count != b->operand_count || strcmp(a->name, b->name) ||
-        strcmp(a->type.spelling, b->type.spelling))
-        return false;
-    for (size_t i = 0; i < a->operand_count; i++)
-        if (strcmp(a->operands[i].spelling, b->operands[i].spelling))
-            return false;
-    return true;
-}
-
 const adze_instruction *adze_target_instruction_on(const adze_target *t, const char *name,
                                                    const char *type, size_t operand_count,
                                                    const char *const *operands) {

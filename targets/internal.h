@@ -62,6 +62,7 @@ typedef struct {
     const char *language, *arch, *code, *link, *libs;
     draft_compiler *compilers;
     size_t compiler_count;
+    size_t instruction_room; /* rows that t.instructions has memory for */
     char *err;        /* of ADZE_TARGET_ERR bytes */
     session *session; /* borrowed */
     const char *file; /* being read, for errors */
@@ -84,6 +85,22 @@ const xmlDoc *adze_target_read_xml(draft *, const char *path);
 
 /* Applies a validated <target> to the draft: later facts replace earlier ones. */
 bool adze_target_apply(draft *, const xmlNode *target);
+
+/* The two sections that are tables (table.c). */
+bool adze_target_apply_vectors(draft *, const xmlNode *);
+bool adze_target_apply_instructions(draft *, const xmlNode *);
+
+/* ---- attributes into fields (fields.c); an absent attribute leaves the field as it was ---- */
+
+bool adze_target_no_memory(draft *); /* sets err, returns false */
+void adze_target_set_text(draft *, const xmlNode *, const char *attr, const char **);
+void adze_target_set_flag(draft *, const xmlNode *, const char *attr, bool *);
+bool adze_target_set_bytes(draft *, const xmlNode *, const char *attr, uint64_t most, uint64_t *);
+bool adze_target_set_count(draft *, const xmlNode *, const char *attr, unsigned *);
+void adze_target_set_real(draft *, const xmlNode *, const char *attr, double *);
+bool adze_target_set_type(draft *, const xmlNode *, const char *spelling, adze_value_type *);
+/* The words of a line, `*count` and a NULL; NULL when memory ran out or `line` is NULL. */
+const char *const *adze_target_split(arena *, const char *line, size_t *count);
 
 /* Loads the named file and all that it extends into an empty draft. */
 bool adze_target_load_draft(draft *, const char *dir, const char *name);

@@ -169,7 +169,7 @@ static bool keep_usable_instructions(draft *d) {
         if (row->needs && !adze_target_find_feature(d, row->needs))
             continue;
         size_t j = 0;
-        while (j < count && !adze_target_same_instruction(&rows[j], row))
+        while (j < count && !adze_target_same_key(&rows[j], row))
             j++;
         if (j == count)
             rows[count++] = *row;

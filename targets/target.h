@@ -269,13 +269,6 @@ const adze_instruction *adze_target_instruction_on(const adze_target *, const ch
 /* Whether two rows have the same key: name, type and operand types. */
 bool adze_target_same_key(const adze_instruction *, const adze_instruction *);
 
-/* The row `name` of type `type` whose operands are spelled so ("s8x16"), or NULL. */
-const adze_instruction *adze_target_instruction_on(const adze_target *, const char *name, const char *type,
-                                                   size_t operand_count, const char *const *operands);
-
-/* Whether two rows are the same but for their C: name, type and operands. */
-bool adze_target_same_instruction(const adze_instruction *, const adze_instruction *);
-
 /* The row's C with its operands put in: `args[i]` for $i, `vl` for $vl, `pg` for $pg (either may
  * be NULL where the row does not use it). Returns a string to be freed with free(), or NULL where
  * the template asks for something that was not given. */
