@@ -93,19 +93,25 @@ bool adze_target_parse_type(arena *a, const char *s, adze_value_type *type) {
         type->base = 'h';
         s++;
     }
-    if (!strchr("fsubh", type->base))
+    if (!strchr("fsubh", type->base) || !isdigit((unsigned char)s[1]))
         return false;
     char *end;
     type->bits = (unsigned)strtoul(s + 1, &end, 10);
-    if (end == s + 1 || type->bits == 0)
+    static const struct {
+        const char *bases;
+        unsigned bits;
+    } known[] = {{"b", 1}, {"su", 8}, {"fsuh", 16}, {"fsu", 32}, {"fsu", 64}};
+    bool ok = false;
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        ok |= type->bits == known[i].bits && strchr(known[i].bases, type->base);
+    if (!ok)
         return false;
     if (*end == 'x') {
         type->scalable = end[1] == 'N';
         end += type->scalable ? 2 : 1;
-        bool counted = *end >= '0' && *end <= '9';
-        type->lanes = counted ? (unsigned)strtoul(end, &end, 10) : 0;
-        if (type->lanes < 1 && (counted || !type->scalable))
+        if (*end < '1' || *end > '9')
             return false;
+        type->lanes = (unsigned)strtoul(end, &end, 10);
     }
     if (*end == '*' || *end == '!')
         type->pointer = *end++;

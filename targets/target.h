@@ -94,7 +94,7 @@ typedef struct {
 /* A value type of the instruction table, spelled as
  *   f32          a scalar: [suif] and bits, `bf16`, or `index` (size_t), `void`
  *   f32x8        a vector of 8;  b1x8: a mask of 8
- *   f32xN4       a vector of 4 times what the machine says, its vscale (SVE, RVV)
+ *   f32xN4       a vector of 4 lanes times the machine's vscale (SVE: vector bits / 128, RVV: / 64)
  *   f32*         a pointer to const elements;  f32! a pointer to elements that are written
  *   #            an integer literal
  * Integers say their sign (`s8`, `u8`), since instructions do. */
@@ -103,9 +103,14 @@ typedef struct {
     char base;            /* 'f' 's' 'u' 'b', 'h' for bf16, 'n' index, '#' literal, 'v' void */
     unsigned bits;        /* of one element; 0 for index, literal, void */
     unsigned lanes;       /* 1 and not scalable: a scalar */
-    bool scalable;        /* lanes is times the machine's vscale; 0: a scalable vector without a count */
+    bool scalable;        /* lanes count times vscale */
     char pointer;         /* 0, '*' read, '!' written */
 } adze_value_type;
+
+/* Whether a value of this type is a vector or a mask. */
+static inline bool adze_value_type_is_vector(const adze_value_type *v) {
+    return !v->pointer && (v->lanes != 1 || v->scalable);
+}
 
 /* How C spells a vector or mask type of this target: f32x8 → __m256, from <immintrin.h>. */
 typedef struct {

@@ -78,7 +78,7 @@ static void every_target_loads(void **state) {
             const adze_instruction *row = &t->instructions[r];
             for (size_t o = 0; o <= row->operand_count; o++) {
                 const adze_value_type *v = o ? &row->operands[o - 1] : &row->result;
-                if (v->lanes != 1 && !v->pointer && !adze_target_vector_type(t, v->spelling))
+                if (adze_value_type_is_vector(v) && !adze_target_vector_type(t, v->spelling))
                     fail_msg("%s: %s uses %s, which <vectors> does not spell", names[i], row->name,
                              v->spelling);
             }
@@ -384,7 +384,7 @@ static void c_type(FILE *f, const adze_value_type *v) {
         fputs("void", f);
     else if (v->base == 'n')
         fputs("size_t", f);
-    else if (v->lanes != 1 && !v->pointer)
+    else if (adze_value_type_is_vector(v))
         fprintf(f, "V_%s", v->spelling);
     else if (v->base == 'f')
         fprintf(f, "%s%s%s", v->pointer == '*' ? "const " : "", v->bits == 64 ? "double" : "float",
@@ -420,7 +420,7 @@ static void write_rows(const adze_target *t, FILE *f) {
             gap = ", ";
         }
         if (strstr(row->c, "$pg")) {
-            fprintf(f, "%sV_b1xN pg", gap);
+            fprintf(f, "%sV_b1xN4 pg", gap);
             gap = ", ";
         }
         char *c = adze_target_instruction_c(t, row, args, row->operand_count, "vl", "pg");
