@@ -12,7 +12,7 @@
 const char *adze_vector_spelling(adze_context *ctx, MlirType type, char sign);
 
 /* A vector of `lanes` elements (times vscale when scalable). */
-MlirType adze_vector_type(MlirType element, int64_t lanes, bool scalable);
+MlirType adze_vector_of(MlirType element, int64_t lanes, bool scalable);
 
 /* Whether a vector of this element type and lane count can be held: the target has a C type for it. */
 bool adze_vector_has_type(adze_context *ctx, const adze_target *target, MlirType type);
