@@ -55,6 +55,29 @@ typedef struct adze_packing {
 bool adze_packing_read(MlirOperation op, adze_packing *out);
 /* Shape of the packed weight: [group * panels, runs, ceil(run / depth), columns, depth]. */
 void adze_packed_shape(const adze_contraction *c, const adze_packing *p, int64_t dims[5]);
+/* How x reaches the register block, written on the operation by the pass "pack" and read by the generator. */
+typedef struct adze_staging {
+    bool staged;        /* x is copied to work memory first: padding, another type, room to read beyond a run */
+    adze_dtype type;    /* of the copy, or of x */
+    int64_t offset;     /* added to every element on the way */
+    int64_t fill;       /* what padding holds, in the copy's type */
+    bool flat;          /* pixels are one axis, for x, y and the epilogue alike */
+    const char *dot;    /* the target's instruction for `depth` neighbours, NULL: multiply and add */
+} adze_staging;
+
+/* Whether every value behind the contraction reads its operands either at the very index or by channel only, so
+ * that the spatial axes may be walked as one. */
+bool adze_contraction_flat(adze_context *ctx, const adze_contraction *c);
+/* Decides staging for this packing on this target. */
+bool adze_staging_choose(adze_context *ctx, const adze_target *target, const adze_contraction *c,
+                         const adze_packing *p, const adze_schedule *schedule, adze_staging *out);
+void adze_staging_write(adze_context *ctx, MlirOperation op, const adze_staging *s);
+bool adze_staging_read(adze_context *ctx, MlirOperation op, adze_staging *s);
+/* Extent along the last spatial axis of a staged row, padding included. */
+int64_t adze_staged_width(const adze_contraction *c);
+/* Elements of a staged row of windows (flat: of one pixel), without slack. */
+int64_t adze_staged_elements(const adze_contraction *c, bool flat);
+
 /* The element of the weight that packed element (panel, run, k, column, depth) is: its flat index in ws, or -1 for
  * padding. */
 int64_t adze_packed_source(const adze_contraction *c, const adze_packing *p, const int64_t at[5]);

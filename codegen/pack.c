@@ -1,7 +1,339 @@
-/* The pass "pack". */
-#include "codegen/gen.h"
+/* The pass "pack" (docs/decisions/0009): every kernel of the contraction family gets its weight laid out for its
+ * register block, sums of quantized weights folded into its bias, and work memory for copies of x.
+ *
+ *   call @k(%x, %w, %b, %y)   ─►   call @k(%x, %w.packed, %b.packed, %y, %work)
+ *
+ * What was decided stands on the convolution, so that a dump goes on from here: adze.packed, adze.weight_shape,
+ * and the keys of adze_staging. */
+#include "codegen/contraction.h"
+#include "codegen/vector.h"
+#include "ir/weights.h"
+
+#include <mlir-c/BuiltinAttributes.h>
+#include <mlir-c/BuiltinTypes.h>
+
+#include <string.h>
+
+/* Scalable vectors take panels of this many columns, however many lanes there are. */
+enum { SCALABLE_COLUMNS = 64 };
+
+typedef struct packing {
+    adze_context *ctx;
+    MlirModule module;
+    const adze_target *target;
+    struct packed { /* weights that were packed already */
+        const char *from, *to;
+        adze_packing how;
+    } *done;
+    int n_done, max_done;
+} packing;
+
+typedef struct call_list {
+    packing *p;
+    const char *kernel;
+    MlirOperation calls[16];
+    int n;
+    bool overflow;
+} call_list;
+
+static void find_call(MlirOperation op, void *user) {
+    call_list *l = user;
+    if (!adze_is_op(op, "func.call"))
+        return;
+    MlirStringRef name = mlirFlatSymbolRefAttrGetValue(adze_get(op, "callee"));
+    if (strlen(l->kernel) != name.length || memcmp(l->kernel, name.data, name.length))
+        return;
+    if (l->n == (int)ADZE_COUNT(l->calls))
+        l->overflow = true;
+    else
+        l->calls[l->n++] = op;
+}
+
+static MlirBlock body_of(MlirOperation function) {
+    return mlirRegionGetFirstBlock(mlirOperationGetRegion(function, 0));
+}
+
+/* The kernel's argument behind a tensor of its body, or -1. */
+static int argument_of(MlirValue tensor) {
+    MlirOperation op = adze_defining(tensor);
+    if (mlirOperationIsNull(op) || !adze_is_op(op, "bufferization.to_tensor"))
+        return -1;
+    MlirValue memref = mlirOperationGetOperand(op, 0);
+    return mlirValueIsABlockArgument(memref) ? (int)mlirBlockArgumentGetArgNumber(memref) : -1;
+}
+
+/* ---- functions and calls with other arguments ---- */
+
+static void set_function_type(adze_context *ctx, MlirOperation kernel) {
+    MlirBlock body = body_of(kernel);
+    int n = (int)mlirBlockGetNumArguments(body);
+    MlirType *types = ADZE_NEW_ARRAY(ctx->arena, MlirType, (size_t)n + 1);
+    for (int i = 0; i < n; i++)
+        types[i] = mlirValueGetType(mlirBlockGetArgument(body, i));
+    adze_set(kernel, "function_type",
+             mlirTypeAttrGet(mlirFunctionTypeGet(ctx->mlir, n, types, 0, NULL)));
+}
+
+/* Gives argument `index` of the kernel another type, with the tensor that its body makes of it. */
+static void retype_argument(adze_context *ctx, MlirOperation kernel, int index, const adze_shape *shape) {
+    MlirValue arg = mlirBlockGetArgument(body_of(kernel), index);
+    mlirValueSetType(arg, adze_memref_type(ctx, shape));
+    for (MlirOpOperand use = mlirValueGetFirstUse(arg); !mlirOpOperandIsNull(use);
+         use = mlirOpOperandGetNextUse(use)) {
+        MlirOperation user = mlirOpOperandGetOwner(use);
+        if (adze_is_op(user, "bufferization.to_tensor"))
+            mlirValueSetType(adze_result(user, 0), adze_tensor_type(ctx, shape));
+    }
+    set_function_type(ctx, kernel);
+}
+
+static void append_attr(adze_context *ctx, MlirOperation kernel, const char *name, const char *access) {
+    MlirAttribute list = adze_get(kernel, "arg_attrs"), items[128];
+    int n = (int)mlirArrayAttrGetNumElements(list);
+    for (int i = 0; i < n; i++)
+        items[i] = mlirArrayAttrGetElement(list, i);
+    MlirNamedAttribute pair[] = {
+        mlirNamedAttributeGet(
+            mlirIdentifierGet(ctx->mlir, mlirStringRefCreateFromCString("adze.access")),
+            adze_str(ctx, access)),
+        mlirNamedAttributeGet(
+            mlirIdentifierGet(ctx->mlir, mlirStringRefCreateFromCString("adze.name")),
+            adze_str(ctx, name))};
+    items[n++] = mlirDictionaryAttrGet(ctx->mlir, 2, pair);
+    adze_set(kernel, "arg_attrs", mlirArrayAttrGet(ctx->mlir, n, items));
+}
+
+/* Adds an argument to the kernel; the calls get theirs with append_operand. */
+static MlirValue append_argument(adze_context *ctx, MlirOperation kernel, const char *name,
+                                 const char *access, const adze_shape *shape) {
+    MlirLocation loc = mlirLocationNameGet(ctx->mlir, mlirStringRefCreateFromCString(name),
+                                           mlirLocationUnknownGet(ctx->mlir));
+    MlirValue arg = mlirBlockAddArgument(body_of(kernel), adze_memref_type(ctx, shape), loc);
+    append_attr(ctx, kernel, name, access);
+    set_function_type(ctx, kernel);
+    return arg;
+}
+
+static void append_operand(MlirOperation call, MlirValue value) {
+    MlirValue operands[128];
+    intptr_t n = mlirOperationGetNumOperands(call);
+    for (intptr_t i = 0; i < n; i++)
+        operands[i] = mlirOperationGetOperand(call, i);
+    operands[n++] = value;
+    mlirOperationSetOperands(call, n, operands);
+}
+
+static MlirValue weight_value(adze_context *ctx, MlirOperation before, const char *weight,
+                              const adze_shape *shape) {
+    adze_builder b = adze_before(ctx, before);
+    adze_named attr = {"weight", adze_str(ctx, weight)};
+    return adze_build1(&b, "adze.get_weight", 0, NULL, adze_memref_type(ctx, shape), 1, &attr);
+}
+
+/* ---- packing ---- */
+
+static adze_shape shape_of(adze_context *ctx, adze_dtype dtype, int rank, const int64_t *dims) {
+    adze_shape s = {.element = adze_element_type(ctx, dtype), .dtype = dtype, .rank = rank};
+    memcpy(s.dims, dims, (size_t)rank * sizeof *dims);
+    return s;
+}
+
+static const char *add_weight(packing *p, const char *name, const adze_tensor *t) {
+    adze_shape shape = shape_of(p->ctx, t->dtype, t->rank, t->dims);
+    adze_text bytes = {0};
+    adze_tensor_pack(t, &bytes);
+    const char *blob = adze_blob_add(p->ctx, bytes.data, bytes.length);
+    const char *weight = adze_weight_add(p->ctx, p->module, name, adze_tensor_type(p->ctx, &shape), blob, 0,
+                                         (int64_t)bytes.length, bytes.data);
+    adze_text_free(&bytes);
+    return weight;
+}
+
+static bool pack_weight(packing *p, const adze_contraction *c, const adze_packing *how,
+                        const char *symbol, const adze_tensor *from, adze_shape *shape,
+                        const char **out) {
+    int64_t dims[5];
+    adze_packed_shape(c, how, dims);
+    *shape = shape_of(p->ctx, c->w_type, 5, dims);
+    for (int i = 0; i < p->n_done; i++)
+        if (!strcmp(p->done[i].from, symbol) && p->done[i].how.columns == how->columns &&
+            p->done[i].how.depth == how->depth) {
+            *out = p->done[i].to;
+            return true;
+        }
+    adze_tensor t;
+    if (!adze_tensor_new(p->ctx->arena, c->w_type, 5, dims, &t))
+        return adze_error(&p->ctx->diags, adze_node(p->ctx, c->op), "its packed weight is too large");
+    size_t size = adze_dtype_get(c->w_type)->host_bytes, at_byte = 0;
+    char *to = adze_tensor_data(&t);
+    const char *source = from->data;
+    int64_t at[5];
+    for (at[0] = 0; at[0] < dims[0]; at[0]++)
+        for (at[1] = 0; at[1] < dims[1]; at[1]++)
+            for (at[2] = 0; at[2] < dims[2]; at[2]++)
+                for (at[3] = 0; at[3] < dims[3]; at[3]++)
+                    for (at[4] = 0; at[4] < dims[4]; at[4]++, at_byte += size) {
+                        int64_t i = adze_packed_source(c, how, at);
+                        if (i >= 0)
+                            memcpy(to + at_byte, source + (size_t)i * size, size);
+                        else
+                            memset(to + at_byte, 0, size);
+                    }
+    *out = add_weight(p, adze_arena_printf(p->ctx->arena, "%s.packed", symbol), &t);
+    if (p->n_done == p->max_done) {
+        p->max_done = p->max_done ? 2 * p->max_done : 32;
+        struct packed *grown = ADZE_NEW_ARRAY(p->ctx->arena, struct packed, (size_t)p->max_done);
+        if (p->n_done)
+            memcpy(grown, p->done, (size_t)p->n_done * sizeof *grown);
+        p->done = grown;
+    }
+    p->done[p->n_done++] = (struct packed){symbol, *out, *how};
+    return true;
+}
+
+/* bias[m] - (zero point of x as staged) * sum of w[.., m], for every column of every panel. */
+static bool pack_bias(packing *p, const adze_contraction *c, const adze_packing *how,
+                      const adze_staging *stage, const adze_tensor *w, const adze_tensor *bias,
+                      adze_tensor *out) {
+    int64_t dims[5], panels;
+    adze_packed_shape(c, how, dims);
+    panels = dims[0] / c->group;
+    int64_t count = dims[0] * how->columns;
+    if (!adze_tensor_new(p->ctx->arena, c->acc_type, 1, &count, out))
+        return adze_error(&p->ctx->diags, adze_node(p->ctx, c->op), "its bias is too large");
+    int64_t zero = stage->type == ADZE_i16 ? 0 : c->zero_x + stage->offset;
+    int64_t m_total = c->group * c->outputs, k_total = c->run * c->n_runs;
+    for (int64_t i = 0; i < count; i++) {
+        int64_t g = i / (panels * how->columns), m = i % (panels * how->columns);
+        if (m >= c->outputs)
+            continue;
+        m += g * c->outputs;
+        if (c->acc_type == ADZE_f32) {
+            ((float *)adze_tensor_data(out))[i] = (float)adze_tensor_get_f64(bias, (size_t)m);
+            continue;
+        }
+        int64_t sum = bias ? adze_tensor_get_i64(bias, (size_t)m) : 0;
+        for (int64_t k = 0; zero && k < k_total; k++)
+            sum -= zero * ((const int8_t *)w->data)[k * m_total + m];
+        /* additions of 32 bits wrap: so may what is added first */
+        ((int32_t *)adze_tensor_data(out))[i] = (int32_t)(uint32_t)(uint64_t)sum;
+    }
+    return true;
+}
+
+static bool refuse(packing *p, MlirOperation kernel, const char *why) {
+    return adze_error(&p->ctx->diags, adze_get_str(p->ctx, kernel, "sym_name"),
+                      "its schedule's family is \"contraction\", but %s", why);
+}
+
+static bool constant_operand(packing *p, MlirOperation call, int index, adze_tensor *out,
+                             const char **symbol) {
+    MlirValue value = mlirOperationGetOperand(call, index);
+    MlirOperation op = adze_defining(value);
+    if (mlirOperationIsNull(op) || !adze_is_op(op, "adze.get_weight"))
+        return false;
+    *symbol = adze_get_str(p->ctx, op, "weight");
+    return adze_constant_value(p->ctx, p->module, value, out);
+}
+
+static bool pack_kernel(packing *p, MlirOperation kernel, const adze_schedule *s) {
+    adze_context *ctx = p->ctx;
+    adze_contraction c;
+    adze_packing have, how = {s->vectors * (s->scalable ? SCALABLE_COLUMNS : s->lanes), s->depth};
+    if (!adze_contraction_of_kernel(ctx, kernel, &c))
+        return refuse(p, kernel, "it has no channels-last convolution of known extents");
+    if (adze_packing_read(c.op, &have))
+        return true; /* a dump of this pass */
+    if (s->lanes < 1 || s->rows < 1 || s->vectors < 1 || s->depth < 1 ||
+        s->lanes * s->vectors > SCALABLE_COLUMNS * 64 || s->rows * s->vectors > ADZE_MAX_CARRIED)
+        return refuse(p, kernel, "lanes, rows, vectors or depth are missing or make a block too large");
+    if (s->scalable && s->vectors != 1)
+        return refuse(p, kernel, "a block of scalable vectors has one vector");
+    adze_staging stage;
+    if (!adze_staging_choose(ctx, p->target, &c, &how, s, &stage))
+        return refuse(p, kernel, "the target or the family has no form for these types and this depth");
+    call_list list = {.p = p, .kernel = adze_get_str(ctx, kernel, "sym_name")};
+    adze_walk(mlirModuleGetOperation(p->module), find_call, &list);
+    if (list.n != 1)
+        return refuse(p, kernel, "it is not called from exactly one place");
+    int w_arg = argument_of(c.w), b_arg = adze_is_none(c.bias) ? -1 : argument_of(c.bias);
+    adze_tensor w, bias = {0};
+    const char *symbol, *bias_symbol = NULL;
+    if (w_arg < 0 || !constant_operand(p, list.calls[0], w_arg, &w, &symbol))
+        return refuse(p, kernel, "its weight is not constant");
+    bool has_bias = !adze_is_none(c.bias);
+    if (has_bias && (b_arg < 0 || !constant_operand(p, list.calls[0], b_arg, &bias, &bias_symbol)) &&
+        !adze_constant_value(ctx, p->module, c.bias, &bias))
+        return refuse(p, kernel, "its bias is not constant");
+
+    adze_set(c.op, "adze.weight_shape", adze_i64s(ctx, c.ws.rank, c.ws.dims));
+    adze_set(c.op, "adze.packed", adze_i64s(ctx, 2, (int64_t[]){how.columns, how.depth}));
+    adze_staging_write(ctx, c.op, &stage);
+    adze_shape shape;
+    const char *packed;
+    if (!pack_weight(p, &c, &how, symbol, &w, &shape, &packed))
+        return false;
+    retype_argument(ctx, kernel, w_arg, &shape);
+    mlirOperationSetOperand(list.calls[0], w_arg, weight_value(ctx, list.calls[0], packed, &shape));
+
+    if (has_bias || (c.acc_type == ADZE_i32 && c.zero_x + stage.offset)) {
+        adze_tensor sums;
+        if (!pack_bias(p, &c, &how, &stage, &w, has_bias ? &bias : NULL, &sums))
+            return false;
+        const char *name = adze_arena_printf(ctx->arena, "%s.bias", bias_symbol ? bias_symbol : symbol);
+        adze_shape bs = shape_of(ctx, sums.dtype, 1, sums.dims);
+        MlirValue value = weight_value(ctx, list.calls[0], add_weight(p, name, &sums), &bs);
+        if (b_arg >= 0) {
+            retype_argument(ctx, kernel, b_arg, &bs);
+            mlirOperationSetOperand(list.calls[0], b_arg, value);
+        } else {
+            MlirValue arg = append_argument(ctx, kernel, "bias", "read", &bs);
+            append_operand(list.calls[0], value);
+            adze_builder b = adze_before(ctx, c.op);
+            adze_named unit = {"restrict", mlirUnitAttrGet(ctx->mlir)};
+            mlirOperationSetOperand(c.op, 2,
+                                    adze_build1(&b, "bufferization.to_tensor", 1, &arg,
+                                                adze_tensor_type(ctx, &bs), 1, &unit));
+        }
+    }
+    if (stage.staged) {
+        int64_t pixels = 1;
+        if (stage.flat)
+            for (int d = 0; d < c.ys.rank - 1; d++)
+                pixels *= c.ys.dims[d] >= 0 ? c.ys.dims[d] : 1;
+        if (stage.flat && c.ys.dims[0] < 0)
+            return refuse(p, kernel, "a batch that is bounded only cannot be copied");
+        int64_t parts = adze_get_i64(mlirModuleGetOperation(p->module), "adze.threads");
+        if (parts < 1)
+            parts = 1;
+        /* slack: what an instruction reads beyond a run; copies of two parts stay on lines of their own */
+        int64_t elements = adze_staged_elements(&c, stage.flat) * pixels + 64;
+        elements = (elements + 63) / 64 * 64;
+        if (!stage.flat)
+            elements *= parts;
+        adze_shape ws = shape_of(ctx, stage.type, 1, &elements);
+        append_argument(ctx, kernel, "work", "readwrite", &ws);
+        adze_builder b = adze_before(ctx, list.calls[0]);
+        b.name = "work";
+        adze_named attr = {"operandSegmentSizes", adze_parse_attr(ctx, "array<i32: 0, 0>")};
+        append_operand(list.calls[0], adze_build1(&b, "memref.alloc", 0, NULL,
+                                                  adze_memref_type(ctx, &ws), 1, &attr));
+    }
+    return true;
+}
 
 bool adze_codegen_pack(adze_context *ctx, MlirModule module, const adze_target *target) {
-    (void)ctx, (void)module, (void)target;
+    packing p = {.ctx = ctx, .module = module, .target = target};
+    for (MlirOperation op = mlirBlockGetFirstOperation(mlirModuleGetBody(module));
+         !mlirOperationIsNull(op); op = mlirOperationGetNextInBlock(op)) {
+        if (!adze_is_op(op, "func.func") || mlirAttributeIsNull(adze_get(op, "adze.kernel")))
+            continue;
+        adze_schedule s;
+        const char *name = adze_get_str(ctx, op, "sym_name");
+        if (!adze_schedule_read(ctx, name, adze_get(op, "adze.schedule"), &s))
+            return false;
+        if (s.family && !strcmp(s.family, "contraction") && !pack_kernel(&p, op, &s))
+            return false;
+    }
     return true;
 }

@@ -733,7 +733,6 @@ static bool lower_entry(adze_context *ctx, MlirModule module, MlirOperation old)
     return true;
 }
 
-/* Weights that no operation reads any more leave the module. */
 static void note_use(MlirOperation op, void *user) {
     adze_value_map *used = user;
     if (adze_is_op(op, "adze.get_weight")) {
@@ -742,7 +741,7 @@ static void note_use(MlirOperation op, void *user) {
     }
 }
 
-static void drop_unused_weights(adze_context *ctx, MlirModule module) {
+void adze_drop_unused_weights(adze_context *ctx, MlirModule module) {
     adze_value_map used = {.arena = ctx->arena};
     adze_walk(mlirModuleGetOperation(module), note_use, &used);
     for (MlirOperation op = mlirBlockGetFirstOperation(mlirModuleGetBody(module));
@@ -768,7 +767,7 @@ bool adze_pass_kernels(adze_context *ctx, MlirModule module, const adze_pass_opt
         }
         op = next;
     }
-    drop_unused_weights(ctx, module);
+    adze_drop_unused_weights(ctx, module);
     mlirOperationRemoveAttributeByName(mlirModuleGetOperation(module),
                                        mlirStringRefCreateFromCString("adze.plan"));
     return n_entries || adze_error(&ctx->diags, NULL, "the module has no entry");

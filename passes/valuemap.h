@@ -17,4 +17,7 @@ void adze_map_set(adze_value_map *map, MlirValue key, MlirValue value);
 /* A null value when the key is absent. */
 MlirValue adze_map_get(const adze_value_map *map, MlirValue key);
 
+/* Weights that no operation reads any more leave the module. */
+void adze_drop_unused_weights(adze_context *ctx, MlirModule module);
+
 #endif
