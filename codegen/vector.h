@@ -27,6 +27,20 @@ static inline bool adze_vector_has(adze_context *ctx, const adze_target *target,
     return target && adze_vector_row(ctx, target, op, result, n, operands) != NULL;
 }
 
+/* The same with what the emitter needs to know: the operands change places, the result is negated by a row of
+ * vector.not (NULL: it is not). */
+typedef struct adze_vector_match {
+    const adze_instruction *row, *negate;
+    bool swap;
+} adze_vector_match;
+bool adze_vector_find(const adze_target *target, const char *op, MlirType result, int n,
+                      const MlirType *operands, adze_vector_match *out);
+/* The row that loads or stores a vector; `masked`: with lanes left out. NULL: none. */
+const adze_instruction *adze_vector_memory_row(const adze_target *target, bool store, bool masked,
+                                               MlirType vector);
+/* Where the target's vector types have this one, or -1. */
+int adze_vector_type_index(const adze_target *target, MlirType type);
+
 /* The lanes that a loop over elements of this type should take: as many as the widest register holds.
  * 0: no vectors of it. `*scalable`: times vscale. */
 int64_t adze_vector_lanes(adze_context *ctx, const adze_target *target, MlirType element, bool *scalable);
