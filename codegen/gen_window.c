@@ -1,10 +1,12 @@
 /* Windows over spatial axes: convolution, transposed convolution, pooling.
  *
  * Where the window may reach into the padding, the loop over it is clipped to what lies inside: no
- * branch in the inner loop and no padded copy. */
+ * branch in the inner loop and no padded copy. Channels first, the loop over the input channels is the
+ * outermost; channels last, the innermost: neighbours in memory either way. */
 #include "codegen/gen_rows.h"
 
 #include "ir/integer.h"
+#include "ir/window.h"
 
 #include <mlir-c/BuiltinTypes.h>
 
@@ -130,6 +132,7 @@ typedef struct conv {
     MlirValue x, w, bias;
     adze_shape xs, ws, ys;
     window win;
+    adze_window_axes axes;
     int n; /* spatial axes */
     int64_t group, zero_x, zero_w;
     adze_dtype acc_type;
@@ -146,6 +149,7 @@ static bool conv_read(adze_gen *g, MlirOperation op, conv *c) {
         c->xs.rank < 2)
         return adze_error(&ctx->diags, adze_node(ctx, op), "operands of unexpected rank");
     c->n = c->xs.rank - 2;
+    c->axes = adze_window_axes_of(op, c->xs.rank);
     if (!known_extents(g, op, &c->xs))
         return false;
     if (!read_window(op, c->n, &c->win))
@@ -171,8 +175,27 @@ static bool conv_start(adze_gen *g, const conv *c, MlirValue m, adze_scalar *acc
 static MlirValue conv_first_channel(adze_gen *g, const conv *c, MlirValue m) {
     if (c->group <= 1)
         return adze_index(g, 0);
-    return adze_index_mul(g, adze_index_div(g, m, adze_index(g, c->ws.dims[0] / c->group)),
-                          adze_index(g, c->ws.dims[1]));
+    int64_t outputs = c->ws.dims[c->axes.w_out] / c->group;
+    return adze_index_mul(g, adze_index_div(g, m, adze_index(g, outputs)),
+                          adze_index(g, c->ws.dims[c->axes.w_in]));
+}
+
+/* Clips the window to x along the first `n` spatial axes, for the element of y at `index`. */
+static void conv_clip(adze_gen *g, const conv *c, const MlirValue *index, int n, MlirValue *start,
+                      MlirValue *low, MlirValue *high) {
+    for (int i = 0; i < n; i++) {
+        int x = c->axes.spatial + i;
+        clip_window(g, index[x], c->ys.dims[x], c->xs.dims[x], c->ws.dims[c->axes.w_spatial + i],
+                    c->win.strides[i], c->win.pads[i], c->win.dilations[i], &start[i], &low[i], &high[i]);
+        name_window(g, c->n, i, start[i], low[i], high[i]);
+    }
+}
+
+/* Where tap `k` of spatial axis `i` reads x. */
+static MlirValue conv_position(adze_gen *g, const conv *c, int i, MlirValue start, MlirValue k) {
+    return name_position(
+        g, c->n, i,
+        adze_index_add(g, start, adze_index_mul(g, k, adze_index(g, c->win.dilations[i]))));
 }
 
 /* A loop that is left out when it runs once. `carried` may be NULL. */
@@ -203,7 +226,8 @@ static void conv_loop_end(adze_gen *g, conv_loop *l, MlirValue *carried) {
         adze_for_end(g, &l->loop, carried, carried);
 }
 
-/* y[n, m, o...] = bias[m] + sum over c, k of x[n, group * C/G + c, o*s - p + k*d] * w[m, c, k] */
+/* y[n, m, o...] = bias[m] + sum over c, k of x[n, group * C/G + c, o*s - p + k*d] * w[m, c, k], the axes
+ * where the layout has them. */
 bool adze_read_conv(adze_gen *g, MlirOperation op, int which, const MlirValue *index,
                     MlirValue *out) {
     (void)which;
@@ -211,30 +235,29 @@ bool adze_read_conv(adze_gen *g, MlirOperation op, int which, const MlirValue *i
     adze_scalar acc;
     if (!conv_read(g, op, &c))
         return false;
-    MlirValue m = index[1], x_at[ADZE_MAX_RANK], w_at[ADZE_MAX_RANK], start[MAX_SPATIAL],
+    const adze_window_axes *at = &c.axes;
+    MlirValue m = index[at->channel], x_at[ADZE_MAX_RANK], w_at[ADZE_MAX_RANK], start[MAX_SPATIAL],
               low[MAX_SPATIAL], high[MAX_SPATIAL];
-    for (int i = 0; i < c.n; i++) {
-        clip_window(g, index[2 + i], c.ys.dims[2 + i], c.xs.dims[2 + i], c.ws.dims[2 + i],
-                    c.win.strides[i], c.win.pads[i], c.win.dilations[i], &start[i], &low[i], &high[i]);
-        name_window(g, c.n, i, start[i], low[i], high[i]);
-    }
+    conv_clip(g, &c, index, c.n, start, low, high);
     if (!conv_start(g, &c, m, &acc))
         return false;
     x_at[0] = index[0];
-    w_at[0] = m;
+    w_at[at->w_out] = m;
     conv_loop loops[1 + MAX_SPATIAL];
     MlirValue carried = acc.value;
     MlirValue first_channel = conv_first_channel(g, &c, m);
-    loops[0] = conv_loop_begin(g, "ic", adze_index(g, 0), adze_index(g, c.ws.dims[1]), &carried,
-                               &w_at[1]);
-    x_at[1] = adze_index_add(g, first_channel, w_at[1]);
-    for (int i = 0; i < c.n; i++) {
-        loops[1 + i] =
-            conv_loop_begin(g, tap_name(g, c.n, i), low[i], high[i], &carried, &w_at[2 + i]);
-        x_at[2 + i] = name_position(
-            g, c.n, i,
-            adze_index_add(g, start[i],
-                           adze_index_mul(g, w_at[2 + i], adze_index(g, c.win.dilations[i]))));
+    for (int l = 0; l <= c.n; l++) {
+        int i = at->last ? l : l - 1; /* the spatial axis; -1 or n: the channels */
+        MlirValue *tap = &w_at[at->w_spatial + i];
+        if (i < 0 || i == c.n) {
+            MlirValue *ic = &w_at[at->w_in];
+            loops[l] = conv_loop_begin(g, "ic", adze_index(g, 0),
+                                       adze_index(g, c.ws.dims[at->w_in]), &carried, ic);
+            x_at[at->channel] = adze_index_add(g, first_channel, *ic);
+            continue;
+        }
+        loops[l] = conv_loop_begin(g, tap_name(g, c.n, i), low[i], high[i], &carried, tap);
+        x_at[at->spatial + i] = conv_position(g, &c, i, start[i], *tap);
     }
     adze_scalar xv, wv;
     if (!adze_read(g, c.x, x_at, &xv) || !adze_read(g, c.w, w_at, &wv))
@@ -251,14 +274,14 @@ bool adze_read_conv(adze_gen *g, MlirOperation op, int which, const MlirValue *i
 bool adze_conv_row_type(adze_gen *g, MlirOperation op, adze_dtype *type) {
     conv c;
     size_t before = g->ctx->diags.count;
-    bool ok = adze_is_op(op, "adze.conv") && conv_read(g, op, &c) && c.n >= 1 &&
+    bool ok = adze_is_op(op, "adze.conv") && conv_read(g, op, &c) && c.n >= 1 && !c.axes.last &&
               c.acc_type == c.ys.dtype && c.ys.dims[c.ys.rank - 1] >= 0;
     g->ctx->diags.count = before;
     *type = ok ? c.acc_type : ADZE_NO_DTYPE;
     return ok;
 }
 
-/* The same sums for `count` neighbours along the last axis, from position `base`: one after the other
+/* The same sums, channels first, for `count` neighbours along the last axis, from position `base`: one after the other
  * in memory, so that the innermost loop has no dependence between its turns. */
 bool adze_gen_conv_row(adze_gen *g, MlirOperation op, const MlirValue *index, MlirValue base,
                        MlirValue count, MlirValue row) {
@@ -273,11 +296,7 @@ bool adze_gen_conv_row(adze_gen *g, MlirOperation op, const MlirValue *index, Ml
     MlirValue m = index[1], zero = adze_index(g, 0), one = adze_index(g, 1);
     MlirValue x_at[ADZE_MAX_RANK], w_at[ADZE_MAX_RANK], start[MAX_SPATIAL], low[MAX_SPATIAL],
         high[MAX_SPATIAL];
-    for (int i = 0; i < last; i++) {
-        clip_window(g, index[2 + i], c.ys.dims[2 + i], c.xs.dims[2 + i], c.ws.dims[2 + i],
-                    c.win.strides[i], c.win.pads[i], c.win.dilations[i], &start[i], &low[i], &high[i]);
-        name_window(g, c.n, i, start[i], low[i], high[i]);
-    }
+    conv_clip(g, &c, index, last, start, low, high);
     if (!conv_start(g, &c, m, &acc))
         return false;
     adze_for fill = adze_for_begin(g, "j", zero, count, one, 0, NULL, NULL);
@@ -294,10 +313,7 @@ bool adze_gen_conv_row(adze_gen *g, MlirOperation op, const MlirValue *index, Ml
         loops[1 + i] = conv_loop_begin(g, tap_name(g, c.n, i), i < last ? low[i] : zero,
                                        i < last ? high[i] : adze_index(g, kernel), NULL, &w_at[2 + i]);
         if (i < last)
-            x_at[2 + i] = name_position(
-                g, c.n, i,
-                adze_index_add(g, start[i],
-                               adze_index_mul(g, w_at[2 + i], adze_index(g, c.win.dilations[i]))));
+            x_at[2 + i] = conv_position(g, &c, i, start[i], w_at[2 + i]);
     }
     /* position of neighbour j: j * stride + first, first = base * stride - pad + kw * dilation */
     MlirValue first = adze_index_sub(
@@ -335,7 +351,8 @@ bool adze_gen_conv_row(adze_gen *g, MlirOperation op, const MlirValue *index, Ml
 }
 
 /* y[n, m, o...] = bias[m] + sum over c, k with (o + p - k*d) divisible by s of
- *                 x[n, group * C/G + c, (o + p - k*d) / s] * w[group * C/G + c, m - group * M/G, k] */
+ *                 x[n, group * C/G + c, (o + p - k*d) / s] * w[group * C/G + c, m - group * M/G, k],
+ * the axes where the layout has them. */
 bool adze_read_conv_transpose(adze_gen *g, MlirOperation op, int which, const MlirValue *index,
                               MlirValue *out) {
     (void)which;
@@ -353,9 +370,10 @@ bool adze_read_conv_transpose(adze_gen *g, MlirOperation op, int which, const Ml
         return false;
     if (!read_window(op, n, &win))
         return bad_window(g, op);
-    int64_t group = adze_get_i64(op, "group"), per_group = xs.dims[1] / group;
+    const adze_window_axes axes = adze_window_axes_of(op, xs.rank);
+    int64_t group = adze_get_i64(op, "group"), per_group = xs.dims[axes.channel] / group;
     adze_dtype acc_type = adze_dtype_get(ys.dtype)->bits < 32 ? ADZE_f32 : ys.dtype;
-    MlirValue m = index[1];
+    MlirValue m = index[axes.channel];
     adze_scalar acc = adze_scalar_f64(&g->b, acc_type, 0);
     if (!adze_is_none(bias)) {
         adze_scalar b;
@@ -364,35 +382,38 @@ bool adze_read_conv_transpose(adze_gen *g, MlirOperation op, int which, const Ml
     }
     MlirValue which_group = adze_index(g, 0), m_in_group = m;
     if (group > 1) {
-        which_group = adze_index_div(g, m, adze_index(g, ws.dims[1]));
-        m_in_group = adze_index_rem(g, m, adze_index(g, ws.dims[1]));
+        which_group = adze_index_div(g, m, adze_index(g, ws.dims[axes.w_out]));
+        m_in_group = adze_index_rem(g, m, adze_index(g, ws.dims[axes.w_out]));
     }
     MlirValue x_at[ADZE_MAX_RANK], w_at[ADZE_MAX_RANK], inside = {NULL};
     const char *acc_name = "acc";
     adze_for loops[1 + MAX_SPATIAL];
     int n_loops = 0;
     MlirValue carried = acc.value, zero = adze_index(g, 0), one = adze_index(g, 1);
-    loops[n_loops] =
-        adze_for_begin(g, "ic", zero, adze_index(g, per_group), one, 1, &carried, &acc_name);
     x_at[0] = index[0];
-    x_at[1] = w_at[0] = adze_index_add(
-        g, adze_index_mul(g, which_group, adze_index(g, per_group)), loops[n_loops].iv);
-    w_at[1] = m_in_group;
-    carried = loops[n_loops++].carried[0];
-    for (int i = 0; i < n; i++) {
-        loops[n_loops] = adze_for_begin(g, tap_name(g, n, i), zero, adze_index(g, ws.dims[2 + i]), one,
-                                        1, &carried, &acc_name);
+    w_at[axes.w_out] = m_in_group;
+    for (int l = 0; l <= n; l++) {
+        int i = axes.last ? l : l - 1; /* the spatial axis; -1 or n: the channels */
+        bool spatial = i >= 0 && i < n;
+        int64_t turns = spatial ? ws.dims[axes.w_spatial + i] : per_group;
+        loops[n_loops] = adze_for_begin(g, spatial ? tap_name(g, n, i) : "ic", zero,
+                                        adze_index(g, turns), one, 1, &carried, &acc_name);
         MlirValue k = loops[n_loops].iv;
         carried = loops[n_loops++].carried[0];
-        w_at[2 + i] = k;
+        if (!spatial) {
+            x_at[axes.channel] = w_at[axes.w_in] = adze_index_add(
+                g, adze_index_mul(g, which_group, adze_index(g, per_group)), k);
+            continue;
+        }
+        w_at[axes.w_spatial + i] = k;
         MlirValue at = adze_index_sub(
-            g, adze_index_add(g, index[2 + i], adze_index(g, win.pads[i])),
+            g, adze_index_add(g, index[axes.spatial + i], adze_index(g, win.pads[i])),
             adze_index_mul(g, k, adze_index(g, win.dilations[i])));
         MlirValue stride = adze_index(g, win.strides[i]);
         /* negative positions fail the first test, so the division sees none that matters */
         MlirValue tests[3] = {adze_index_cmp(g, "ge", at, zero),
                               adze_index_cmp(g, "lt", at,
-                                             adze_index(g, xs.dims[2 + i] * win.strides[i])),
+                                             adze_index(g, xs.dims[axes.spatial + i] * win.strides[i])),
                               {NULL}};
         if (win.strides[i] > 1)
             tests[2] = adze_index_cmp(g, "eq", adze_index_rem(g, at, stride), zero);
@@ -404,7 +425,7 @@ bool adze_read_conv_transpose(adze_gen *g, MlirOperation op, int which, const Ml
                                               mlirValueGetType(inside), 0, NULL)
                                 : tests[t];
         }
-        x_at[2 + i] = adze_index_div(g, at, stride);
+        x_at[axes.spatial + i] = adze_index_div(g, at, stride);
     }
     MlirValue sum = carried;
     MlirType type = mlirValueGetType(carried);
@@ -453,6 +474,7 @@ bool adze_read_pool(adze_gen *g, MlirOperation op, int which, const MlirValue *i
         return false;
     if (!read_window(op, n, &win) || adze_get_i64s(op, "kernel", MAX_SPATIAL, kernel) != n)
         return bad_window(g, op);
+    const adze_window_axes axes = adze_window_axes_of(op, xs.rank);
     const char *kind = adze_get_str(ctx, op, "kind");
     bool is_max = !strcmp(kind, "max"), is_lp = !strcmp(kind, "lp");
     int64_t p = adze_get_i64(op, "p"), zero_point = adze_get_i64(op, "adze.zero_point_x");
@@ -463,8 +485,9 @@ bool adze_read_pool(adze_gen *g, MlirOperation op, int which, const MlirValue *i
 
     MlirValue start[MAX_SPATIAL], low[MAX_SPATIAL], high[MAX_SPATIAL], at[ADZE_MAX_RANK];
     for (int i = 0; i < n; i++) {
-        clip_window(g, index[2 + i], ys.dims[2 + i], xs.dims[2 + i], kernel[i], win.strides[i],
-                    win.pads[i], win.dilations[i], &start[i], &low[i], &high[i]);
+        int a = axes.spatial + i;
+        clip_window(g, index[a], ys.dims[a], xs.dims[a], kernel[i], win.strides[i], win.pads[i],
+                    win.dilations[i], &start[i], &low[i], &high[i]);
         name_window(g, n, i, start[i], low[i], high[i]);
     }
     adze_scalar acc = is_max ? adze_scalar_neutral(&g->b, "max", acc_type)
@@ -478,12 +501,12 @@ bool adze_read_pool(adze_gen *g, MlirOperation op, int which, const MlirValue *i
     }
     adze_for loops[MAX_SPATIAL];
     at[0] = index[0];
-    at[1] = index[1];
+    at[axes.channel] = index[axes.channel];
     for (int i = 0; i < n; i++) {
         loops[i] = adze_for_begin(g, tap_name(g, n, i), low[i], high[i], adze_index(g, 1), n_carried,
                                   carried, names);
         memcpy(carried, loops[i].carried, sizeof carried);
-        at[2 + i] = name_position(
+        at[axes.spatial + i] = name_position(
             g, n, i,
             adze_index_add(g, start[i],
                            adze_index_mul(g, loops[i].iv, adze_index(g, win.dilations[i]))));
@@ -504,7 +527,7 @@ bool adze_read_pool(adze_gen *g, MlirOperation op, int which, const MlirValue *i
             return false;
     }
     if (which == 1) {
-        /* strictly greater, or the first one: the first maximum wins */
+        /* strictly greater, or the first one: the first maximum wins. Channels first (the verifier). */
         adze_scalar greater;
         if (!adze_scalar_binary(&g->b, "greater", v, acc, &greater))
             return false;
@@ -554,8 +577,8 @@ bool adze_read_pool(adze_gen *g, MlirOperation op, int which, const MlirValue *i
             for (int i = 0; i < n; i++) {
                 low[i] = adze_index(g, 0);
                 high[i] = adze_index(g, kernel[i]);
-                int64_t end = xs.dims[2 + i] + win.pads[n + i];
-                int64_t last = (ys.dims[2 + i] - 1) * win.strides[i] - win.pads[i] +
+                int64_t end = xs.dims[axes.spatial + i] + win.pads[n + i];
+                int64_t last = (ys.dims[axes.spatial + i] - 1) * win.strides[i] - win.pads[i] +
                                (kernel[i] - 1) * win.dilations[i];
                 if (last >= end)
                     high[i] = adze_index_min(

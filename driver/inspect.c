@@ -1,6 +1,8 @@
 /* What a module holds, gathered once and shown in several ways (inspect_views.c). */
 #include "driver/inspect.h"
 
+#include "ir/window.h"
+
 #include <mlir-c/BuiltinAttributes.h>
 
 #include <string.h>
@@ -24,20 +26,22 @@ static bool result_shape(adze_context *ctx, MlirOperation op, adze_shape *s) {
            adze_value_shape(ctx, mlirOperationGetResult(op, 0), s);
 }
 
-/* Every output element reads C/group * kernel weights: w is [M, C/group, *kernel]. */
+/* Every output element reads C/group * kernel weights: all of w but its axis of outputs. */
 static double macs_conv(adze_context *ctx, MlirOperation op) {
     adze_shape y, w;
-    if (!result_shape(ctx, op, &y) || !operand_shape(ctx, op, 1, &w) || !w.rank || !w.dims[0])
+    if (!result_shape(ctx, op, &y) || !operand_shape(ctx, op, 1, &w) || w.rank < 2)
         return 0;
-    return count_of(&y) * count_of(&w) / (double)w.dims[0];
+    int64_t outputs = w.dims[adze_window_axes_of(op, w.rank).w_out];
+    return outputs ? count_of(&y) * count_of(&w) / (double)outputs : 0;
 }
 
-/* Every input element meets M/group * kernel weights: w is [C, M/group, *kernel]. */
+/* Every input element meets M/group * kernel weights: all of w but its axis of inputs. */
 static double macs_conv_transpose(adze_context *ctx, MlirOperation op) {
     adze_shape x, w;
-    if (!operand_shape(ctx, op, 0, &x) || !operand_shape(ctx, op, 1, &w) || !w.rank || !w.dims[0])
+    if (!operand_shape(ctx, op, 0, &x) || !operand_shape(ctx, op, 1, &w) || w.rank < 2)
         return 0;
-    return count_of(&x) * count_of(&w) / (double)w.dims[0];
+    int64_t inputs = w.dims[adze_window_axes_of(op, w.rank).w_in];
+    return inputs ? count_of(&x) * count_of(&w) / (double)inputs : 0;
 }
 
 static double macs_matmul(adze_context *ctx, MlirOperation op) {

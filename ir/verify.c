@@ -31,6 +31,8 @@ static const char *const binary_kinds[] = {
 #undef BINARY
 };
 
+#define LAYOUTS " channels_first channels_last "
+
 /* String attributes with a closed set of values. */
 static const struct {
     adze_op op;
@@ -41,6 +43,9 @@ static const struct {
     {ADZE_OP_arg_reduce, "kind", " max min "},
     {ADZE_OP_cumulate, "kind", " sum prod "},
     {ADZE_OP_pool, "kind", " max average lp "},
+    {ADZE_OP_pool, "layout", LAYOUTS},
+    {ADZE_OP_conv, "layout", LAYOUTS},
+    {ADZE_OP_conv_transpose, "layout", LAYOUTS},
     {ADZE_OP_pad, "mode", " constant reflect edge wrap "},
     {ADZE_OP_scatter_elements, "reduction", " none add mul max min "},
     {ADZE_OP_scatter_nd, "reduction", " none add mul max min "},

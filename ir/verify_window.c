@@ -1,5 +1,6 @@
 /* Windows over spatial axes: their attributes and extents. See verify.h. */
 #include "ir/verify.h"
+#include "ir/window.h"
 
 #include <stdint.h>
 #include <string.h>
@@ -51,7 +52,7 @@ static bool same_batch(const adze_shape *x, const adze_shape *y) {
            : !x->symbols[0] || !y->symbols[0] || !strcmp(x->symbols[0], y->symbols[0]);
 }
 
-/* x [N,C,*in], w [M,C/group,*kernel], or for a transposed one [C,M/group,*kernel] */
+/* The extents of x, its weight and y, whose axes ir/window.h tells. */
 static const char *convolution(const adze_checked *c, window *w) {
     bool transposed = c->which == ADZE_OP_conv_transpose;
     const adze_shape *x = &c->x[0], *k = &c->x[1], *y = &c->y[0];
@@ -59,27 +60,27 @@ static const char *convolution(const adze_checked *c, window *w) {
     int64_t group = adze_get_i64(c->op, "group"), channels;
     if (!c->has_x[1] || x->rank < 2 || k->rank != x->rank || y->rank != x->rank)
         return "x, its weight and its result are not of one rank";
+    const adze_window_axes at = adze_window_axes_of(c->op, x->rank);
     w->n = x->rank - 2;
     for (int i = 0; i < w->n; i++)
-        w->kernel[i] = k->dims[2 + i];
+        w->kernel[i] = k->dims[at.w_spatial + i];
     const char *bad = read_window(c, w);
     if (bad)
         return bad;
-    int64_t outputs = k->dims[0];
-    if (group < 1 || k->dims[0] < 1 || k->dims[1] < 1 || k->dims[0] % group ||
-        __builtin_mul_overflow(k->dims[1], group, &channels))
+    /* the weight holds all of one side's channels, and of the other's those of one group */
+    int64_t whole = k->dims[transposed ? at.w_in : at.w_out], part = k->dims[transposed ? at.w_out : at.w_in];
+    if (group < 1 || whole < 1 || part < 1 || whole % group ||
+        __builtin_mul_overflow(part, group, &channels))
         return "its groups do not divide its channels";
-    if (transposed) {
-        outputs = channels;
-        channels = k->dims[0];
-    }
-    if (x->dims[1] != channels || y->dims[1] != outputs || !same_batch(x, y))
+    int64_t outputs = transposed ? channels : whole;
+    channels = transposed ? whole : channels;
+    if (x->dims[at.channel] != channels || y->dims[at.channel] != outputs || !same_batch(x, y))
         return "its channels, groups and weight do not fit together";
     if (c->has_x[bias] && (c->x[bias].rank != 1 || c->x[bias].dims[0] != outputs))
         return "its bias does not have one entry a channel";
     for (int i = 0; i < w->n; i++)
-        if (transposed ? y->dims[2 + i] > INT32_MAX || x->dims[2 + i] > INT32_MAX
-                       : !count_fits(w, i, x->dims[2 + i], y->dims[2 + i], false))
+        if (transposed ? y->dims[at.spatial + i] > INT32_MAX || x->dims[at.spatial + i] > INT32_MAX
+                       : !count_fits(w, i, x->dims[at.spatial + i], y->dims[at.spatial + i], false))
             return "the result's extents do not follow from its operands'";
     return NULL;
 }
@@ -106,17 +107,20 @@ static const char *deformed(const adze_checked *c, const window *w) {
 
 static const char *pool(const adze_checked *c, window *w) {
     const adze_shape *x = &c->x[0], *y = &c->y[0];
+    const adze_window_axes at = adze_window_axes_of(c->op, x->rank);
     w->n = x->rank - 2;
     if (x->rank < 2 || y->rank != x->rank || adze_get_i64s(c->op, "kernel", MAX_SPATIAL, w->kernel) != w->n)
         return "its kernel does not have one entry an axis";
     const char *bad = read_window(c, w);
     if (bad)
         return bad;
-    if (x->dims[1] != y->dims[1] || !same_batch(x, y))
+    if (x->dims[at.channel] != y->dims[at.channel] || !same_batch(x, y))
         return "its result has other channels";
     for (int i = 0; i < w->n; i++)
-        if (!count_fits(w, i, x->dims[2 + i], y->dims[2 + i], true))
+        if (!count_fits(w, i, x->dims[at.spatial + i], y->dims[at.spatial + i], true))
             return "the result's extents do not follow from its operand's";
+    if (c->has_y[1] && at.last)
+        return "its indices are those of channels first";
     if (c->has_y[1] && (c->y[1].rank != y->rank || !same_batch(y, &c->y[1]) ||
                         memcmp(c->y[1].dims + 1, y->dims + 1, (size_t)(y->rank - 1) * sizeof *y->dims)))
         return "its indices have another shape than its result";

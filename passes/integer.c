@@ -6,6 +6,7 @@
  * or constants of the graph's own, and its result is quantized in one way (through activations that
  * integers keep, and movement that integers do not notice). A result that stays float keeps its integer
  * accumulator where that is cheap. What is left keeps dequantize and quantize, in float. */
+#include "ir/window.h"
 #include "passes/simplify.h"
 #include "passes/table.h"
 
@@ -171,7 +172,7 @@ static bool weight_fits(adze_context *ctx, MlirOperation op, MlirValue w) {
     for (int i = 1; i < q.n; i++)
         if (q.zero_point[i] != q.zero_point[0])
             return false;
-    int outputs = is(ctx, op, ADZE_OP_conv) ? 0 : s.rank - (adze_get_bool(op, "trans_b") ? 2 : 1);
+    int outputs = is(ctx, op, ADZE_OP_conv) ? adze_window_axes_of(op, s.rank).w_out : s.rank - (adze_get_bool(op, "trans_b") ? 2 : 1);
     return q.n == 1 || q.axis == outputs;
 }
 

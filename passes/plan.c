@@ -1,4 +1,5 @@
 /* Writes and reads the plan. See plan.h. */
+#include "ir/window.h"
 #include "passes/plan.h"
 #include "passes/table.h"
 
@@ -79,6 +80,7 @@ static MlirAttribute default_schedule(planning *p, const adze_group *group) {
         s.n_tile = shape.rank;
     MlirOperation anchor = adze_group_anchor(ctx, group);
     if (p->target && !p->target->bare && p->target->vectors.count && s.n_tile && adze_is_op(anchor, "adze.conv") &&
+        !adze_window_axes_of(anchor, shape.rank).last &&
         shape.dtype != ADZE_f16 && shape.dtype != ADZE_bf16 && plain_epilogue(ctx, group, anchor) &&
         shape.dims[shape.rank - 1] >= SHORTEST_ROW && shape.rank > 2) {
         int64_t row = shape.dims[shape.rank - 1];

@@ -10,6 +10,7 @@
 #include "passes/structured.h"
 
 #include "ir/integer.h"
+#include "ir/window.h"
 
 #include <mlir-c/BuiltinAttributes.h>
 #include <mlir-c/BuiltinTypes.h>
@@ -25,6 +26,7 @@ typedef struct integer {
     const MlirValue *operands;
     MlirValue *results;
     adze_shape xs, ys; /* of operand 0 and result 0, as in the graph */
+    adze_window_axes axes;
     adze_quant qx, qy;
     bool quant_x, quant_y;
 } integer;
@@ -73,7 +75,7 @@ static adze_scalar requantize(adze_generic *g, adze_scalar acc, adze_scalar m, a
     return narrow;
 }
 
-/* Per-channel factors (axis 1), or one for all when n is 1. */
+/* Factors per channel, or one for all when n is 1. */
 static bool requantize_channels(const integer *t, MlirValue acc, int n, const double *factor) {
     adze_generic g = adze_generic_new(t->b, t->module, t->op);
     g.n_dims = t->ys.rank;
@@ -87,8 +89,8 @@ static bool requantize_channels(const integer *t, MlirValue acc, int n, const do
     for (int i = 0; i < n; i++)
         adze_requant_scale(factor[i], (int32_t *)adze_tensor_data(&m) + i,
                            (int32_t *)adze_tensor_data(&s) + i);
-    int pm = adze_generic_table(&g, &m, table_name(t, "multiplier"), 1);
-    int ps = adze_generic_table(&g, &s, table_name(t, "shift"), 1);
+    int pm = adze_generic_table(&g, &m, table_name(t, "multiplier"), t->axes.channel);
+    int ps = adze_generic_table(&g, &s, table_name(t, "shift"), t->axes.channel);
     if (!adze_generic_out(&g, &out, NULL))
         return false;
     adze_generic_begin(&g);
@@ -111,7 +113,7 @@ static bool dequantize_channels(const integer *t, MlirValue acc, int n, const do
     adze_tensor_new(t->ctx->arena, ADZE_f32, 1, dims, &scale);
     for (int i = 0; i < n; i++)
         adze_tensor_set_f64(&scale, (size_t)i, factor[i]);
-    int p = adze_generic_table(&g, &scale, table_name(t, "scale"), 1);
+    int p = adze_generic_table(&g, &scale, table_name(t, "scale"), t->axes.channel);
     adze_scalar real, y;
     if (!adze_generic_out(&g, &t->ys, NULL))
         return false;
@@ -165,7 +167,7 @@ static bool conv(integer *t) {
         return fail(t, "one operand is quantized and the other is not");
     if (t->qx.n != 1)
         return fail(t, "the input is quantized per axis");
-    if (qw.n > 1 && qw.axis != 0)
+    if (qw.n > 1 && qw.axis != t->axes.w_out)
         return fail(t, "the weight is quantized along an axis that is summed over");
     for (int i = 1; i < qw.n; i++)
         if (qw.zero_point[i] != qw.zero_point[0])
@@ -177,7 +179,7 @@ static bool conv(integer *t) {
         return fail(t, "the bias of a quantized convolution must be 32-bit integers");
     MlirValue acc = clone_i32(t);
     MlirOperation copy = adze_defining(acc);
-    if (cannot_overflow(t, (double)adze_shape_count(&ws) / (double)ws.dims[0], &qw, bias))
+    if (cannot_overflow(t, (double)adze_shape_count(&ws) / (double)ws.dims[t->axes.w_out], &qw, bias))
         mark_exact(t, acc);
     adze_set(copy, "adze.zero_point_x", adze_i64(t->ctx, t->qx.zero_point[0]));
     adze_set(copy, "adze.zero_point_w", adze_i64(t->ctx, qw.zero_point[0]));
@@ -210,7 +212,7 @@ static int64_t taps_below(int64_t first, int64_t step, int64_t taps, int64_t end
 static int64_t axis_count(const integer *t, int d, int n, int64_t o, const int64_t *kernel,
                           const int64_t *strides, const int64_t *pads, const int64_t *dilations,
                           bool include_pad) {
-    const int64_t extent = t->xs.dims[2 + d], first = o * strides[d] - pads[d];
+    const int64_t extent = t->xs.dims[t->axes.spatial + d], first = o * strides[d] - pads[d];
     const int64_t step = dilations[d], taps = kernel[d];
     return include_pad
                ? taps_below(first, step, taps, extent + pads[n + d])
@@ -247,13 +249,13 @@ static bool pool(integer *t) {
     /* A multiplier and shift for every position of the plane; one for all when they agree. */
     int64_t plane = 1;
     for (int d = 0; d < n; d++)
-        plane *= t->ys.dims[2 + d];
-    adze_tensor m = i32_table(t, n, t->ys.dims + 2), s = i32_table(t, n, t->ys.dims + 2);
+        plane *= t->ys.dims[t->axes.spatial + d];
+    adze_tensor m = i32_table(t, n, t->ys.dims + t->axes.spatial), s = i32_table(t, n, t->ys.dims + t->axes.spatial);
     int32_t *pm = adze_tensor_data(&m), *ps = adze_tensor_data(&s);
     bool include_pad = adze_get_bool(t->op, "count_include_pad"), uniform = true;
     double *counts[ADZE_MAX_RANK]; /* per axis; a product may be beyond 64 bits */
     for (int d = 0; d < n; d++) {
-        const int64_t extent = t->ys.dims[2 + d];
+        const int64_t extent = t->ys.dims[t->axes.spatial + d];
         if (strides[d] < 1 || dilations[d] < 1)
             return fail(t, "a stride or dilation below 1");
         counts[d] = ADZE_NEW_ARRAY(t->ctx->arena, double, (size_t)extent);
@@ -265,8 +267,8 @@ static bool pool(integer *t) {
         double count = 1;
         int64_t rest = i;
         for (int d = n - 1; d >= 0; d--) {
-            count *= counts[d][rest % t->ys.dims[2 + d]];
-            rest /= t->ys.dims[2 + d];
+            count *= counts[d][rest % t->ys.dims[t->axes.spatial + d]];
+            rest /= t->ys.dims[t->axes.spatial + d];
         }
         pm[i] = ps[i] = 0;
         if (count > 0)
@@ -296,8 +298,8 @@ static bool pool(integer *t) {
     } else {
         MlirValue vm = adze_build_table(t->b, t->module, &m, table_name(t, "multiplier"));
         MlirValue vs = adze_build_table(t->b, t->module, &s, table_name(t, "shift"));
-        im = adze_generic_in(&g, vm, (MlirValue){NULL}, exprs + 2);
-        is = adze_generic_in(&g, vs, (MlirValue){NULL}, exprs + 2);
+        im = adze_generic_in(&g, vm, (MlirValue){NULL}, exprs + t->axes.spatial);
+        is = adze_generic_in(&g, vs, (MlirValue){NULL}, exprs + t->axes.spatial);
     }
     adze_shape out = adze_shape_with(t->ctx, &t->ys, t->ys.dtype);
     if (!adze_generic_out(&g, &out, NULL))
@@ -364,6 +366,7 @@ bool adze_to_integer(adze_builder *b, MlirModule module, MlirOperation op, const
     if (!adze_value_shape(t.ctx, mlirOperationGetOperand(op, 0), &t.xs) ||
         !adze_value_shape(t.ctx, adze_result(op, 0), &t.ys))
         return fail(&t, "operand or result is not a ranked tensor");
+    t.axes = adze_window_axes_of(op, t.xs.rank);
     t.quant_x = adze_quant_of(t.ctx, t.xs.element, &t.qx);
     t.quant_y = adze_quant_of(t.ctx, t.ys.element, &t.qy);
     for (size_t i = 0; i < ADZE_COUNT(rows); i++)

@@ -1,5 +1,8 @@
-/* Convolutions over any number of spatial axes: conv, conv_transpose, deform_conv (two axes). */
+/* Convolutions over any number of spatial axes: conv, conv_transpose, deform_conv (two axes). Inside, all
+ * is channels first: operands and results of the other layout are turned round at the edges. */
 #include "reference/internal.h"
+
+#include "ir/window.h"
 
 #include <math.h>
 #include <string.h>
@@ -7,7 +10,9 @@
 /* The attributes that all three share, checked, and the extents. */
 typedef struct conv_shape {
     int n_spatial;
+    adze_window_axes at;
     int64_t batch, channels, group;
+    int64_t w_in, w_out; /* as the weight has them */
     int64_t in[ADZE_MAX_RANK], kernel[ADZE_MAX_RANK], out[ADZE_MAX_RANK];
     int64_t strides[2 * ADZE_MAX_RANK], dilations[2 * ADZE_MAX_RANK], pads[2 * ADZE_MAX_RANK];
 } conv_shape;
@@ -21,12 +26,15 @@ static bool read_conv(ref_call *c, conv_shape *s) {
         !ref_window_attr(c, "dilations", s->n_spatial, s->dilations) ||
         !ref_window_attr(c, "pads", 2 * s->n_spatial, s->pads))
         return false;
+    s->at = adze_window_axes_of(c->op, x->rank);
     s->batch = x->dims[0];
-    s->channels = x->dims[1];
+    s->channels = x->dims[s->at.channel];
+    s->w_in = w->dims[s->at.w_in];
+    s->w_out = w->dims[s->at.w_out];
     s->group = ref_i64(c, "group");
     for (int d = 0; d < s->n_spatial; d++) {
-        s->in[d] = x->dims[d + 2];
-        s->kernel[d] = w->dims[d + 2];
+        s->in[d] = x->dims[s->at.spatial + d];
+        s->kernel[d] = w->dims[s->at.w_spatial + d];
         if (s->strides[d] < 1 || s->dilations[d] < 1)
             return ref_fail(c, "a stride or dilation below 1");
     }
@@ -34,6 +42,19 @@ static bool read_conv(ref_call *c, conv_shape *s) {
         return ref_fail(c, "%lld channels do not divide into %lld groups", (long long)s->channels,
                         (long long)s->group);
     return true;
+}
+
+/* [blocks, rows, columns] -> [blocks, columns, rows] when the layout is channels last, else `v` itself. */
+static const double *turned(ref_call *c, const conv_shape *s, const double *v, size_t blocks,
+                            size_t rows, size_t columns) {
+    if (!s->at.last)
+        return v;
+    double *t = ref_alloc(c, blocks * rows * columns, sizeof *t);
+    for (size_t b = 0, base = 0; b < blocks; b++, base += rows * columns)
+        for (size_t i = 0; i < rows; i++)
+            for (size_t j = 0; j < columns; j++)
+                t[base + j * rows + i] = v[base + i * columns + j];
+    return t;
 }
 
 /* The output positions o in [*from, *to) of one axis whose input o * stride + offset is inside. */
@@ -85,21 +106,41 @@ static void convolve_plane(const conv_shape *s, const double *x, const double *w
     } while (ref_next(s->n_spatial, s->kernel, tap));
 }
 
+/* The taps of one input and one output channel: side by side, or, channels last, [taps, C/group] turned. */
+static const double *own_taps(const conv_shape *s, const double *weights, int64_t o, int64_t i,
+                              int64_t per_group, size_t taps, double *tap) {
+    const double *own = weights + (size_t)o * (size_t)per_group * taps;
+    if (!s->at.last)
+        return own + (size_t)i * taps;
+    for (size_t k = 0; k < taps; k++)
+        tap[k] = own[k * (size_t)per_group + (size_t)i];
+    return tap;
+}
+
+/* Stores sums [N, M, plane] in the result's layout. */
+static bool store(ref_call *c, const conv_shape *s, const double *y, int64_t m, size_t plane) {
+    const size_t count = adze_tensor_count(&c->out[0]);
+    size_t *channel = ref_alloc(c, count, sizeof *channel);
+    for (size_t i = 0; i < count; i++)
+        channel[i] = s->at.last ? i % (size_t)m : i / plane % (size_t)m;
+    return ref_store_accumulators(c, turned(c, s, y, (size_t)s->batch, (size_t)m, plane), channel);
+}
+
 bool ref_conv(ref_call *c) {
     conv_shape s;
     if (!read_conv(c, &s))
         return false;
-    const adze_tensor *w = c->in[1];
-    const int64_t m = w->dims[0], per_group = s.channels / s.group;
-    if (w->dims[1] != per_group || m % s.group)
-        return ref_fail(c, "w [%lld, %lld, ..] does not fit %lld channels in %lld groups",
-                        (long long)m, (long long)w->dims[1], (long long)s.channels,
+    const int64_t m = s.w_out, per_group = s.channels / s.group;
+    if (s.w_in != per_group || m % s.group)
+        return ref_fail(c, "w, %lld by %lld channels, does not fit %lld channels in %lld groups",
+                        (long long)m, (long long)s.w_in, (long long)s.channels,
                         (long long)s.group);
-    int64_t dims[ADZE_MAX_RANK] = {s.batch, m};
+    int64_t dims[ADZE_MAX_RANK] = {s.batch};
+    dims[s.at.channel] = m;
     for (int d = 0; d < s.n_spatial; d++) {
         const int64_t reach = (s.kernel[d] - 1) * s.dilations[d] + 1;
         const int64_t room = s.in[d] + s.pads[d] + s.pads[d + s.n_spatial] - reach;
-        dims[d + 2] = s.out[d] = room < 0 ? 0 : room / s.strides[d] + 1;
+        dims[s.at.spatial + d] = s.out[d] = room < 0 ? 0 : room / s.strides[d] + 1;
     }
     if (!ref_out(c, 0, s.n_spatial + 2, dims))
         return false;
@@ -108,24 +149,23 @@ bool ref_conv(ref_call *c) {
     const size_t taps = ref_product(s.kernel, 0, s.n_spatial);
     if (!ref_charge(c, (double)count * (double)per_group * (double)taps))
         return false;
-    const double *x = ref_factor(c, 0), *weights = ref_factor(c, 1);
+    const double *x = turned(c, &s, ref_factor(c, 0), (size_t)s.batch, x_plane, (size_t)s.channels);
+    const double *weights = turned(c, &s, ref_factor(c, 1), 1, taps * (size_t)per_group, (size_t)m);
     double *y = ref_alloc(c, count, sizeof *y);
+    double *tap = ref_alloc(c, taps, sizeof *tap);
     if (y_plane && taps)
         for (int64_t n = 0; n < s.batch; n++)
             for (int64_t o = 0; o < m; o++)
                 for (int64_t i = 0; i < per_group; i++) {
                     const int64_t channel = o / (m / s.group) * per_group + i;
                     convolve_plane(&s, x + (size_t)(n * s.channels + channel) * x_plane,
-                                   weights + (size_t)(o * per_group + i) * taps,
+                                   own_taps(&s, weights, o, i, per_group, taps, tap),
                                    y + (size_t)(n * m + o) * y_plane);
                 }
-    size_t *channel = ref_alloc(c, count, sizeof *channel);
-    for (size_t i = 0; i < count; i++)
-        channel[i] = i / y_plane % (size_t)m;
     adze_quant q;
-    if (ref_quant_in(c, 1, &q) && q.n > 1 && q.axis != 0)
+    if (ref_quant_in(c, 1, &q) && q.n > 1 && q.axis != s.at.w_out)
         return ref_fail(c, "w is quantized along an axis that is summed over");
-    return ref_store_accumulators(c, y, channel);
+    return store(c, &s, y, m, y_plane);
 }
 
 /* y[.., i * stride + k * dilation - pad, ..] += x[.., i, ..] * w[.., k, ..] */
@@ -158,18 +198,20 @@ bool ref_conv_transpose(ref_call *c) {
     adze_quant q;
     if (ref_quant_in(c, 1, &q) && q.n > 1)
         return ref_fail(c, "w may only be quantized per tensor");
-    const adze_tensor *w = c->in[1], *out = &c->out[0];
-    const int64_t m_group = w->dims[1], m = m_group * s.group, per_group = s.channels / s.group;
-    if (w->dims[0] != s.channels || out->rank != s.n_spatial + 2 || out->dims[0] != s.batch ||
-        out->dims[1] != m)
+    const adze_tensor *out = &c->out[0];
+    const int64_t m_group = s.w_out, m = m_group * s.group, per_group = s.channels / s.group;
+    if (s.w_in != s.channels || out->rank != s.n_spatial + 2 || out->dims[0] != s.batch ||
+        out->dims[s.at.channel] != m)
         return ref_fail(c, "w does not fit x and the result");
-    memcpy(s.out, out->dims + 2, (size_t)s.n_spatial * sizeof(int64_t));
+    memcpy(s.out, out->dims + s.at.spatial, (size_t)s.n_spatial * sizeof(int64_t));
     const size_t x_plane = ref_product(s.in, 0, s.n_spatial);
     const size_t y_plane = ref_product(s.out, 0, s.n_spatial);
     const size_t taps = ref_product(s.kernel, 0, s.n_spatial);
     if (!ref_charge(c, (double)adze_tensor_count(c->in[0]) * (double)m_group * (double)taps))
         return false;
-    const double *x = ref_factor(c, 0), *weights = ref_factor(c, 1);
+    const double *x = turned(c, &s, ref_factor(c, 0), (size_t)s.batch, x_plane, (size_t)s.channels);
+    const double *weights =
+        turned(c, &s, ref_factor(c, 1), 1, taps, (size_t)(s.channels * m_group));
     double *y = ref_alloc(c, adze_tensor_count(out), sizeof *y);
     if (x_plane && taps && y_plane)
         for (int64_t n = 0; n < s.batch; n++)
@@ -178,10 +220,7 @@ bool ref_conv_transpose(ref_call *c) {
                     spread_plane(&s, x + (size_t)(n * s.channels + i) * x_plane,
                                  weights + (size_t)(i * m_group + o) * taps,
                                  y + (size_t)(n * m + i / per_group * m_group + o) * y_plane);
-    size_t *channel = ref_alloc(c, adze_tensor_count(out), sizeof *channel);
-    for (size_t i = 0, n = adze_tensor_count(out); i < n; i++)
-        channel[i] = i / y_plane % (size_t)m;
-    return ref_store_accumulators(c, y, channel);
+    return store(c, &s, y, m, y_plane);
 }
 
 /* Bilinear sample of a plane, zero outside. */

@@ -1,6 +1,8 @@
 /* Windows over spatial axes: pool, max_unpool, col2im, roi_align. */
 #include "reference/internal.h"
 
+#include "ir/window.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -14,6 +16,8 @@ typedef struct window {
 
 typedef struct pool_shape {
     int kind, n;
+    adze_window_axes at;
+    int64_t channels;
     bool include_pad;
     int64_t p;
     int64_t in[ADZE_MAX_RANK], kernel[2 * ADZE_MAX_RANK], strides[2 * ADZE_MAX_RANK];
@@ -33,7 +37,8 @@ static void clip(const pool_shape *s, int d, int64_t at, int64_t *low, int64_t *
     }
 }
 
-/* Only the taps that meet an element are visited: a kernel may be far larger than its input. Those
+/* `plane`: the elements of one channel, side by side, or `channels` apart when these are last.
+ * Only the taps that meet an element are visited: a kernel may be far larger than its input. Those
  * in the pads count in an average with count_include_pad. */
 static window pool_one(const pool_shape *s, const double *plane, const int64_t *at) {
     window w = {.value = s->kind == POOL_MAX ? -INFINITY : 0, .best = -1};
@@ -55,7 +60,7 @@ static window pool_one(const pool_shape *s, const double *plane, const int64_t *
         for (int d = 0; d < s->n; d++)
             from = from * s->in[d] + at[d] * s->strides[d] + (low[d] + tap[d]) * s->dilations[d] -
                    s->pads[d];
-        const double v = plane[from];
+        const double v = plane[s->at.last ? from * s->channels : from];
         if (s->kind == POOL_AVERAGE) {
             w.value += v;
         } else if (s->kind == POOL_LP) {
@@ -71,10 +76,10 @@ static window pool_one(const pool_shape *s, const double *plane, const int64_t *
 /* The work of all windows: along each axis the taps that meet an element, summed. */
 static bool charge_pool(ref_call *c, const pool_shape *s) {
     const adze_tensor *y = &c->out[0];
-    double work = (double)y->dims[0] * (double)y->dims[1] * (s->kind == POOL_LP ? 32 : 2);
+    double work = (double)y->dims[0] * (double)s->channels * (s->kind == POOL_LP ? 32 : 2);
     for (int d = 0; d < s->n; d++) {
         double taps = 0;
-        for (int64_t o = 0; o < y->dims[d + 2]; o++) {
+        for (int64_t o = 0; o < y->dims[s->at.spatial + d]; o++) {
             int64_t low, high, padded;
             clip(s, d, o, &low, &high, &padded);
             taps += (double)(high > low ? high - low : 0);
@@ -103,19 +108,21 @@ static bool read_pool(ref_call *c, pool_shape *s) {
     const adze_tensor *x = c->in[0];
     *s = (pool_shape){.n = x->rank - 2,
                       .kind = ref_choice(c, "kind", kinds, 3),
+                      .at = adze_window_axes_of(c->op, x->rank),
                       .include_pad = ref_bool(c, "count_include_pad"),
                       .p = ref_i64(c, "p")};
     if (s->kind < 0)
         return false;
     if (s->n < 1)
         return ref_fail(c, "x has rank %d", x->rank);
+    s->channels = x->dims[s->at.channel];
     if (!ref_window_attr(c, "kernel", s->n, s->kernel) ||
         !ref_window_attr(c, "strides", s->n, s->strides) ||
         !ref_window_attr(c, "dilations", s->n, s->dilations) ||
         !ref_window_attr(c, "pads", 2 * s->n, s->pads))
         return false;
     for (int d = 0; d < s->n; d++) {
-        s->in[d] = x->dims[d + 2];
+        s->in[d] = x->dims[s->at.spatial + d];
         if (s->kernel[d] < 1 || s->strides[d] < 1 || s->dilations[d] < 1)
             return ref_fail(c, "a kernel, stride or dilation below 1");
     }
@@ -128,14 +135,16 @@ static bool pool_out(ref_call *c, const pool_shape *s) {
     adze_shape type;
     if (!adze_value_shape(c->ctx, mlirOperationGetResult(c->op, 0), &type) || type.rank != x->rank)
         return ref_fail(c, "the result does not have the rank of x");
-    int64_t dims[ADZE_MAX_RANK] = {x->dims[0], x->dims[1]};
+    int64_t dims[ADZE_MAX_RANK] = {x->dims[0]};
+    dims[s->at.channel] = s->channels;
     for (int d = 0; d < s->n; d++) {
-        dims[d + 2] = type.dims[d + 2];
-        if (dims[d + 2] >= 0)
+        const int to = s->at.spatial + d;
+        dims[to] = type.dims[to];
+        if (dims[to] >= 0)
             continue;
         const int64_t room =
             s->in[d] + s->pads[d] + s->pads[d + s->n] - (s->kernel[d] - 1) * s->dilations[d] - 1;
-        dims[d + 2] = room < 0 ? 0 : room / s->strides[d] + 1;
+        dims[to] = room < 0 ? 0 : room / s->strides[d] + 1;
     }
     return ref_out(c, 0, x->rank, dims) &&
            (!ref_wanted(c, 1) || ref_out(c, 1, x->rank, c->out[0].dims));
@@ -148,7 +157,7 @@ bool ref_pool(ref_call *c) {
     const adze_tensor *x = c->in[0];
     adze_tensor *y = &c->out[0];
     const size_t plane = ref_product(s.in, 0, s.n), n_out = adze_tensor_count(y);
-    const size_t y_plane = ref_product(y->dims, 2, y->rank);
+    const size_t y_plane = ref_product(y->dims, s.at.spatial, s.at.spatial + s.n);
     const bool quantized = ref_any_quant(c);
     const bool average = s.kind == POOL_AVERAGE;
     const bool column = ref_bool(c, "column_major");
@@ -159,11 +168,15 @@ bool ref_pool(ref_call *c) {
     int64_t *counts = ref_alloc(c, n_out, sizeof *counts);
     int64_t *best = ref_alloc(c, n_out, sizeof *best);
     int64_t at[ADZE_MAX_RANK] = {0};
-    for (size_t i = 0; i < n_out; i++, ref_next(s.n, y->dims + 2, at)) {
-        const size_t base = i / y_plane * plane;
+    const size_t channels = (size_t)s.channels;
+    for (size_t i = 0; i < n_out; i++) {
+        const size_t base = s.at.last ? i / channels / y_plane * plane * channels + i % channels
+                                      : i / y_plane * plane;
         const window w = pool_one(&s, values + base, at);
+        if (!s.at.last || (i + 1) % channels == 0)
+            ref_next(s.n, y->dims + s.at.spatial, at);
         counts[i] = w.count;
-        best[i] = w.best < 0 ? -1 : (int64_t)base + w.best;
+        best[i] = w.best < 0 ? -1 : (int64_t)base + w.best * (s.at.last ? s.channels : 1);
         out[i] = s.kind == POOL_LP ? pow(w.value, 1.0 / (double)s.p) : w.value;
         if (average && !quantized)
             out[i] /= (double)w.count;

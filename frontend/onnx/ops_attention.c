@@ -347,7 +347,8 @@ bool ox_op_causal_conv(node *n) {
                      ATTRS({"strides", adze_i64s(n->ctx, 1, (int64_t[]){1})},
                            {"pads", adze_i64s(n->ctx, 2, (int64_t[]){0, 0})},
                            {"dilations", adze_i64s(n->ctx, 1, (int64_t[]){1})},
-                           {"group", adze_i64(n->ctx, channels)}));
+                           {"group", adze_i64(n->ctx, channels)},
+                           {"layout", adze_str(n->ctx, "channels_first")}));
     if (silu) {
         double alpha = 1;
         y = ox_cast(n, ox_unary_p(n, "swish", ox_cast(n, y, ADZE_f32), 1, &alpha), x->shape.dtype);

@@ -247,7 +247,8 @@ val *ox_conv(node *n, val *x, val *w, val *bias, MlirType element, adze_dtype dt
                    ATTRS({"strides", adze_i64s(n->ctx, win.n, win.strides)},
                          {"pads", adze_i64s(n->ctx, 2 * win.n, win.pads)},
                          {"dilations", adze_i64s(n->ctx, win.n, win.dilations)},
-                         {"group", adze_i64(n->ctx, group)}));
+                         {"group", adze_i64(n->ctx, group)},
+                         {"layout", adze_str(n->ctx, "channels_first")}));
 }
 
 bool ox_op_conv(node *n) {
@@ -313,7 +314,8 @@ bool ox_op_conv_transpose(node *n) {
                           ATTRS({"strides", adze_i64s(n->ctx, ns, win.strides)},
                                 {"pads", adze_i64s(n->ctx, 2 * ns, win.pads)},
                                 {"dilations", adze_i64s(n->ctx, ns, win.dilations)},
-                                {"group", adze_i64(n->ctx, group)})));
+                                {"group", adze_i64(n->ctx, group)},
+                                {"layout", adze_str(n->ctx, "channels_first")})));
 }
 
 bool ox_op_deform_conv(node *n) {

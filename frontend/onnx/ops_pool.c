@@ -37,7 +37,8 @@ bool ox_pool(node *n, val *x, const char *kind, const ox_window *w, bool count_p
                   {"pads", adze_i64s(n->ctx, 2 * w->n, w->pads)},
                   {"dilations", adze_i64s(n->ctx, w->n, w->dilations)},
                   {"count_include_pad", adze_bool(n->ctx, count_pad)}, {"p", adze_i64(n->ctx, p)},
-                  {"column_major", adze_bool(n->ctx, column_major)})))
+                  {"column_major", adze_bool(n->ctx, column_major)},
+                  {"layout", adze_str(n->ctx, "channels_first")})))
         return false;
     *y = out[0];
     if (indices)
