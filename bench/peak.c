@@ -34,16 +34,19 @@ enum { ACCUMULATORS = 12 }; /* latency 4 or 5, two a cycle at most: 10 are neede
 #define EACH(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11)
 /* asm keeps each accumulator in a register, and each step with its operands in the loop */
 #define STEP(i)                                                                                    \
-    acc[i] = OPERATION(acc[i]);                                                                    \
-    __asm__ volatile("" : "+v"(acc[i]), "+v"(x));
+    acc##i = OPERATION(acc##i);                                                                    \
+    __asm__ volatile("" : "+x"(acc##i), "+x"(x));
+#define DECLARE(i) acc##i,
+#define CLEAR(i) acc##i = zero;
 #define LOOP(name, feature, type, accumulator)                                                     \
     __attribute__((target(feature))) static double name(uint64_t steps, void *user) {              \
         type x, y;                                                                                 \
-        accumulator acc[ACCUMULATORS];                                                             \
+        accumulator EACH(DECLARE) zero;                                                            \
         memset(&x, 0, sizeof x);                                                                   \
         memset(&y, 0, sizeof y);                                                                   \
-        memset(acc, 0, sizeof acc);                                                                \
-        __asm__ volatile("" : "+v"(x), "+v"(y));                                                   \
+        memset(&zero, 0, sizeof zero);                                                             \
+        EACH(CLEAR)                                                                                \
+        __asm__ volatile("" : "+x"(x), "+x"(y));                                                   \
         for (uint64_t s = 0; s < steps; s++) {                                                     \
             EACH(STEP)                                                                             \
         }                                                                                          \
