@@ -51,6 +51,20 @@ ROW_HANDLER(emit_load) {
     return true;
 }
 
+ROW_HANDLER(emit_load_word) {
+    binding *b = memref_of(em, operand_of(op, 0), op);
+    if (!b)
+        return false;
+    expr index = emit_use_typed(em, operand_of(op, 1));
+    expr at = expr_infix(em, ADZE_NO_DTYPE, PREC_ADD, "+", b->e, index);
+    adze_c_use_runtime(em->m, "adze_int.h");
+    expr e = {.type = ADZE_i32, .prec = PREC_PRIMARY, .memory = !b->stable || index.memory,
+              .varying = index.varying};
+    e.text = adze_arena_printf(em->arena, "%s(%s)", row->c, at.text);
+    emit_pure(em, mlirOperationGetResult(op, 0), e);
+    return true;
+}
+
 ROW_HANDLER(emit_store) {
     (void)row;
     binding *b = memref_of(em, operand_of(op, 1), op);

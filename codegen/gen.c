@@ -364,6 +364,10 @@ bool adze_read_raw(adze_gen *g, MlirValue tensor, const MlirValue *index, MlirVa
         *out = load_raw(g, g->row, &at);
         return true;
     }
+    if (g->tile_tensor.ptr && mlirValueEqual(tensor, g->tile_tensor)) {
+        *out = load_raw(g, g->tile, &g->tile_at);
+        return true;
+    }
     if (known_read(g, tensor, rank, index, out))
         return true;
     bool ok = false;

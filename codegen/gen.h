@@ -28,6 +28,9 @@ typedef struct adze_gen {
     /* While a block of results is finished: the tensor whose elements stand in a local array, the array,
      * and where on the last axis the array starts. */
     MlirValue row_tensor, row, row_base;
+    /* While a register block is finished: the tensor whose element at hand stands in a flat local array, the array, and
+     * where in it. */
+    MlirValue tile_tensor, tile, tile_at;
 } adze_gen;
 
 /* ---- index arithmetic (type index; constants fold as they are built) ---- */

@@ -2,6 +2,7 @@
  *
  * Each root (a value the kernel materialises) becomes a nest over its elements, in the order and tiling
  * its schedule says, or is handed to its operation's own generator. See gen.h. */
+#include "codegen/family.h"
 #include "codegen/gen.h"
 
 #include "ir/schedule.h"
@@ -176,6 +177,22 @@ static bool default_nest(adze_gen *g, const adze_schedule *schedule, MlirValue v
     return true;
 }
 
+static const struct {
+    const char *name;
+    adze_family *build;
+} families[] = {
+    {"contraction", adze_gen_contraction},
+};
+
+static bool family_nest(adze_gen *g, const adze_schedule *schedule, MlirValue value, MlirValue memref) {
+    enum { LONGEST_EPILOGUE = ADZE_MAX_RANK * 8 };
+    for (size_t i = 0; i < ADZE_COUNT(families); i++)
+        if (!strcmp(families[i].name, schedule->family))
+            return families[i].build(g, schedule, epilogue_of(value, LONGEST_EPILOGUE), value, memref);
+    return adze_error(&g->ctx->diags, adze_get_str(g->ctx, g->kernel, "sym_name"),
+                      "its schedule names an unknown family '%s'", schedule->family);
+}
+
 static int shape_rank(const adze_schedule *s) { return s->n_tile > s->n_block ? s->n_tile : s->n_block; }
 
 static bool lower_root(adze_gen *g, MlirOperation materialize) {
@@ -202,7 +219,9 @@ static bool lower_root(adze_gen *g, MlirOperation materialize) {
                                                       "takes no order of loops");
         return row->generate(g, op);
     }
-    return default_nest(g, &schedule, value, mlirOperationGetOperand(materialize, 1));
+    MlirValue memref = mlirOperationGetOperand(materialize, 1);
+    return schedule.family ? family_nest(g, &schedule, value, memref)
+                           : default_nest(g, &schedule, value, memref);
 }
 
 static bool is_structured(MlirOperation op) {

@@ -270,7 +270,7 @@ static bool pack_kernel(packing *p, MlirOperation kernel, const adze_schedule *s
     adze_set(c.op, "adze.packed", adze_i64s(ctx, 2, (int64_t[]){how.columns, how.depth}));
     adze_staging_write(ctx, c.op, &stage);
     adze_shape shape;
-    const char *packed;
+    const char *packed = NULL;
     if (!pack_weight(p, &c, &how, symbol, &w, &shape, &packed))
         return false;
     retype_argument(ctx, kernel, w_arg, &shape);

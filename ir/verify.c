@@ -110,7 +110,7 @@ static void check_symbol(state *s, MlirOperation op, const char *attr, const cha
 /* Operations of level 3 on scalars and vectors: MLIR's verifier has seen all there is. */
 static bool is_scalar_op(adze_op which) {
     return which == ADZE_OP_requantize || which == ADZE_OP_instruction || which == ADZE_OP_active ||
-           which == ADZE_OP_lanes;
+           which == ADZE_OP_lanes || which == ADZE_OP_load_word;
 }
 
 static void check_values(state *s, MlirOperation op, adze_op which, const adze_op_info *info) {

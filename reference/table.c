@@ -126,6 +126,7 @@ bool ref_state_ref(ref_call *c) { return no_value(c); }
 bool ref_region(ref_call *c) { return no_value(c); }
 bool ref_instruction(ref_call *c) { return no_value(c); }
 bool ref_active(ref_call *c) { return no_value(c); }
+bool ref_load_word(ref_call *c) { return no_value(c); }
 bool ref_lanes(ref_call *c) { return no_value(c); }
 
 /* ---- values ---- */

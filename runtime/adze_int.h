@@ -5,6 +5,7 @@
 #define ADZE_INT_H
 
 #include <stdint.h>
+#include <string.h>
 
 /* clamp(zero_point + round_half_even(acc * multiplier / 2^shift), low, high): the one integer
  * definition of adze. The 64-bit product is exact; 0 <= shift <= 62. */
@@ -116,5 +117,12 @@ static inline int8_t adze_wrap_i4(int32_t a) { return (int8_t)(((a & 15) ^ 8) - 
 static inline uint8_t adze_wrap_u4(int32_t a) { return (uint8_t)(a & 15); }
 static inline int8_t adze_wrap_i2(int32_t a) { return (int8_t)(((a & 3) ^ 2) - 2); }
 static inline uint8_t adze_wrap_u2(int32_t a) { return (uint8_t)(a & 3); }
+
+/* Four bytes as they stand in memory. */
+static inline int32_t adze_load_u32(const void *from) {
+    int32_t word;
+    memcpy(&word, from, sizeof word);
+    return word;
+}
 
 #endif

@@ -1,0 +1,17 @@
+/* The kernel families: what a schedule's `family` names, instead of the default nest over elements. */
+#ifndef ADZE_CODEGEN_FAMILY_H
+#define ADZE_CODEGEN_FAMILY_H
+
+#include "codegen/gen.h"
+#include "ir/schedule.h"
+
+/* Builds the loops of a kernel that stores `value` to `memref`. `sums` is the convolution at the start of an elementwise
+ * epilogue that ends in `value` (null when there is none). False with a diagnostic. */
+typedef bool adze_family(adze_gen *g, const adze_schedule *s, MlirValue sums, MlirValue value,
+                         MlirValue memref);
+adze_family adze_gen_contraction;
+
+/* The same memory as one axis. */
+MlirValue adze_gen_flat(adze_gen *g, MlirValue memref);
+
+#endif

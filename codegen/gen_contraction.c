@@ -1,0 +1,570 @@
+/* The contraction family: matmul and convolution as an implicit matrix product, for vectors and scalars alike.
+ *
+ *   for each row of windows (or, where pixels are one axis, for all of them)
+ *     copy the rows of x that it reads, padded                 [staged]
+ *     for each panel of `vectors * lanes` outputs
+ *       for each `rows` pixels
+ *         acc[rows][vectors] = bias
+ *         for each run of the window, each k of the run:  acc[r][v] += x[r, k] * w[k, v]
+ *         tile = acc;  y = epilogue(tile)
+ *
+ * Accumulators are loop-carried values, so they stay in registers. The weight was packed in the order it is read
+ * (pack.c). The epilogue is the scalar loop that reads through the operations behind the convolution; it is marked
+ * for the pass "vectorize". */
+#include "codegen/contraction.h"
+#include "codegen/family.h"
+#include "codegen/vector.h"
+
+#include <mlir-c/BuiltinAttributes.h>
+#include <mlir-c/BuiltinTypes.h>
+
+#include <string.h>
+
+typedef struct block {
+    adze_gen *g;
+    const adze_schedule *s;
+    adze_contraction c;
+    adze_packing p;
+    adze_staging st;
+    MlirValue sums, value, memref; /* the convolution's result, what is stored, and where */
+    MlirValue x, w, bias, tile;    /* flat; x: what the block reads, bias may be null */
+    MlirType acc, step;            /* accumulator; what one load of w gives */
+    bool is_float, vectors, fma;
+    int64_t panels, chunk;         /* per group; elements of x from one pixel of y to the next */
+    /* where we are */
+    MlirValue batch, at[ADZE_MAX_SPATIAL], low[ADZE_MAX_SPATIAL], high[ADZE_MAX_SPATIAL];
+    MlirValue group, panel;
+} block;
+
+static MlirValue constant(block *b, int64_t i) { return adze_index(b->g, i); }
+static MlirValue times(block *b, MlirValue a, int64_t n) {
+    return adze_index_mul(b->g, a, constant(b, n));
+}
+static MlirValue plus(block *b, MlirValue a, MlirValue c) { return adze_index_add(b->g, a, c); }
+
+/* ---- memory as one axis ---- */
+
+static MlirValue memref_behind(MlirValue tensor) {
+    MlirOperation op = adze_defining(tensor);
+    return mlirOperationIsNull(op) || !adze_is_op(op, "bufferization.to_tensor")
+               ? (MlirValue){NULL}
+               : mlirOperationGetOperand(op, 0);
+}
+
+static MlirValue argument_named(adze_gen *g, const char *name) {
+    MlirBlock body = mlirRegionGetFirstBlock(mlirOperationGetRegion(g->kernel, 0));
+    MlirAttribute attrs = adze_get(g->kernel, "arg_attrs");
+    for (intptr_t i = 0; i < mlirBlockGetNumArguments(body); i++) {
+        const char *have = adze_attr_str(
+            g->ctx, mlirDictionaryAttrGetElementByName(mlirArrayAttrGetElement(attrs, i),
+                                                       mlirStringRefCreateFromCString("adze.name")));
+        if (have && !strcmp(have, name))
+            return mlirBlockGetArgument(body, i);
+    }
+    return (MlirValue){NULL};
+}
+
+MlirValue adze_gen_flat(adze_gen *g, MlirValue memref) {
+    adze_shape shape;
+    if (!adze_value_shape(g->ctx, memref, &shape))
+        return memref;
+    if (shape.rank == 1)
+        return memref;
+    int64_t one = 1, zero = 0, n = 1;
+    for (int d = 0; d < shape.rank; d++)
+        n *= shape.dims[d] >= 0 ? shape.dims[d] : INT16_MAX;
+    adze_shape flat = {.element = shape.element, .dtype = shape.dtype, .rank = 1, .dims = {n}};
+    adze_named attrs[] = {
+        {"static_offsets", adze_i64s(g->ctx, 1, &zero)},
+        {"static_sizes", adze_i64s(g->ctx, 1, &n)},
+        {"static_strides", adze_i64s(g->ctx, 1, &one)},
+        {"operandSegmentSizes", adze_parse_attr(g->ctx, "array<i32: 1, 0, 0, 0>")}};
+    return adze_build1(&g->b, "memref.reinterpret_cast", 1, &memref, adze_memref_type(g->ctx, &flat), 4,
+                       attrs);
+}
+
+/* ---- values of the block ---- */
+
+static MlirValue load_step(block *b, MlirValue memref, MlirValue at, MlirType type) {
+    MlirValue operands[] = {memref, at};
+    return adze_build1(&b->g->b, b->vectors ? "vector.load" : "memref.load", 2, operands, type, 0, NULL);
+}
+
+static void store_step(block *b, MlirValue value, MlirValue memref, MlirValue at) {
+    MlirValue operands[] = {value, memref, at};
+    adze_build(&b->g->b, b->vectors ? "vector.store" : "memref.store", 3, operands, 0, NULL, 0, NULL, 0);
+}
+
+static MlirValue splat(block *b, MlirValue scalar, MlirType type) {
+    return b->vectors ? adze_build1(&b->g->b, "vector.broadcast", 1, &scalar, type, 0, NULL) : scalar;
+}
+
+static MlirValue zero(block *b) {
+    adze_scalar z = b->is_float ? adze_scalar_f64(&b->g->b, b->c.acc_type, 0)
+                                : adze_scalar_i64(&b->g->b, b->c.acc_type, 0);
+    return splat(b, z.value, b->acc);
+}
+
+static MlirType like(block *b, MlirType element, int64_t per_lane) {
+    return b->vectors ? adze_vector_of(element, b->s->lanes * per_lane, b->s->scalable != 0) : element;
+}
+
+static MlirType integer(block *b, unsigned bits) { return mlirIntegerTypeGet(b->g->ctx->mlir, bits); }
+
+/* acc + a * w. Integer sums wrap as C's unsigned ones do, unless they were shown not to. */
+static MlirValue multiply_add(block *b, MlirValue acc, MlirValue a, MlirValue w) {
+    adze_builder *at = &b->g->b;
+    if (b->st.dot)
+        return adze_build_instruction(at, b->st.dot, adze_vector_spelling(b->g->ctx, b->acc, 's'), 3,
+                                      (MlirValue[]){acc, a, w}, b->acc);
+    if (b->is_float && b->fma)
+        return adze_build1(at, "math.fma", 3, (MlirValue[]){a, w, acc}, b->acc, 0, NULL);
+    adze_named nsw = {"overflowFlags", adze_parse_attr(b->g->ctx, "#arith.overflow<nsw>")};
+    int n = !b->is_float && !b->vectors && !mlirAttributeIsNull(adze_get(b->c.op, "adze.no_overflow"));
+    MlirValue product = adze_build1(at, b->is_float ? "arith.mulf" : "arith.muli", 2,
+                                    (MlirValue[]){a, w}, b->acc, n, &nsw);
+    return adze_build1(at, b->is_float ? "arith.addf" : "arith.addi", 2, (MlirValue[]){acc, product},
+                       b->acc, n, &nsw);
+}
+
+/* `depth` neighbours of x from `at` on, in every lane. */
+static MlirValue x_value(block *b, MlirValue at) {
+    adze_builder *to = &b->g->b;
+    MlirValue operands[] = {b->x, at};
+    if (b->p.depth > 1) {
+        MlirValue word = adze_build1(to, "adze.load_word", 2, operands, integer(b, 32), 0, NULL);
+        MlirValue words = splat(b, word, like(b, integer(b, 32), 1));
+        MlirType codes = like(b, integer(b, b->p.depth == 2 ? 16 : 8), b->p.depth);
+        MlirValue v = adze_build1(to, "vector.bitcast", 1, &words, codes, 0, NULL);
+        if (b->st.type == ADZE_u8)
+            v = adze_build1(to, "builtin.unrealized_conversion_cast", 1, &v,
+                            like(b, adze_element_type(b->g->ctx, ADZE_u8), 4), 0, NULL);
+        return v;
+    }
+    adze_scalar x = adze_load(b->g, b->x, &at);
+    if (!b->is_float)
+        adze_scalar_cast(to, x, b->c.acc_type, false, &x);
+    return splat(b, x.value, b->acc);
+}
+
+static MlirValue w_value(block *b, MlirValue at) {
+    MlirValue w = load_step(b, b->w, at, b->step);
+    if (b->is_float || b->p.depth == 4)
+        return w;
+    MlirType wide = b->p.depth == 2 ? like(b, integer(b, 16), 2) : b->acc;
+    return adze_build1(&b->g->b, "arith.extsi", 1, &w, wide, 0, NULL);
+}
+
+/* ---- the register block ---- */
+
+static const char *acc_name(block *b, int64_t r, int64_t v) {
+    return b->s->vectors > 1 ? adze_arena_printf(b->g->ctx->arena, "acc%d_%d", (int)r, (int)v)
+                             : adze_arena_printf(b->g->ctx->arena, "acc%d", (int)r);
+}
+
+/* Where the first pixel's run begins in x. */
+static MlirValue run_start(block *b, MlirValue pixel, const MlirValue *tap) {
+    const adze_contraction *c = &b->c;
+    int last = c->n - 1;
+    int64_t pixel_elements = c->group * c->channels;
+    MlirValue at;
+    if (b->st.flat)
+        return times(b, pixel, c->channels);
+    if (c->n == 0)
+        return times(b, b->batch, pixel_elements);
+    if (b->st.staged) {
+        at = constant(b, 0); /* row of the copy */
+        for (int d = 0; d < last; d++)
+            at = plus(b, times(b, at, c->kernel[d]), tap[d]);
+        at = times(b, at, adze_staged_width(c));
+    } else {
+        at = b->batch;
+        for (int d = 0; d < last; d++)
+            at = plus(b, times(b, at, c->in[d]),
+                      plus(b, times(b, b->at[d], c->strides[d]), times(b, tap[d], c->dilations[d])));
+        at = times(b, at, c->in[last]);
+    }
+    at = plus(b, at, times(b, pixel, c->strides[last]));
+    if (!c->wide_runs)
+        at = plus(b, at, times(b, tap[last], c->dilations[last]));
+    at = times(b, at, pixel_elements);
+    return c->group > 1 ? plus(b, at, times(b, b->group, c->channels)) : at;
+}
+
+/* acc[rows][vectors] over the whole window, for the vectors from `column` of the panel on. */
+static void accumulate(block *b, int64_t rows, MlirValue pixel, MlirValue column, MlirValue *acc) {
+    adze_gen *g = b->g;
+    const adze_contraction *c = &b->c;
+    const int64_t V = b->s->vectors;
+    const int n = (int)(rows * V);
+    const char *names[ADZE_MAX_CARRIED];
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t v = 0; v < V; v++)
+            names[r * V + v] = acc_name(b, r, v);
+    MlirValue panel = plus(b, times(b, b->group, b->panels), b->panel);
+    for (int64_t v = 0; v < V; v++) {
+        MlirValue at = plus(b, plus(b, times(b, panel, b->p.columns), column), constant(b, v * b->s->lanes));
+        MlirValue start = b->bias.ptr ? load_step(b, b->bias, at, b->acc) : zero(b);
+        for (int64_t r = 0; r < rows; r++)
+            acc[r * V + v] = start;
+    }
+    int n_taps = c->wide_runs ? c->n - 1 : c->n;
+    adze_for loops[ADZE_MAX_SPATIAL];
+    bool real[ADZE_MAX_SPATIAL];
+    MlirValue tap[ADZE_MAX_SPATIAL], run = constant(b, 0);
+    static const char *const tap_names[] = {"kw", "kh", "kd", "ka", "kb", "kc"};
+    for (int d = 0; d < n_taps; d++) {
+        real[d] = c->kernel[d] > 1;
+        tap[d] = constant(b, 0);
+        if (real[d]) {
+            const char *name = tap_names[(c->n - 1 - d) % 6];
+            loops[d] = adze_for_begin(g, name, b->low[d], b->high[d], constant(b, 1), n, acc, names);
+            memcpy(acc, loops[d].carried, (size_t)n * sizeof *acc);
+            tap[d] = loops[d].iv;
+        }
+        run = plus(b, times(b, run, c->kernel[d]), tap[d]);
+    }
+    int64_t steps = (c->run + b->p.depth - 1) / b->p.depth;
+    MlirValue x_at = run_start(b, pixel, tap);
+    MlirValue w_at = plus(b, times(b, plus(b, times(b, panel, c->n_runs), run), steps * b->p.columns * b->p.depth),
+                          times(b, column, b->p.depth));
+    adze_name_value(g->ctx, x_at, "x_at");
+    adze_name_value(g->ctx, w_at, "w_at");
+    bool loop = steps > 1;
+    MlirValue k = constant(b, 0);
+    adze_for along;
+    if (loop) {
+        along = adze_for_begin(g, "k", k, constant(b, steps), constant(b, 1), n, acc, names);
+        memcpy(acc, along.carried, (size_t)n * sizeof *acc);
+        k = along.iv;
+    }
+    MlirValue w[ADZE_MAX_CARRIED];
+    for (int64_t v = 0; v < V; v++) {
+        w[v] = w_value(b, plus(b, plus(b, w_at, times(b, k, b->p.columns * b->p.depth)),
+                               constant(b, v * b->s->lanes * b->p.depth)));
+        adze_name_value(g->ctx, w[v], adze_arena_printf(g->ctx->arena, V > 1 ? "w%d" : "wv", (int)v));
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        MlirValue a = x_value(b, plus(b, plus(b, x_at, times(b, k, b->p.depth)), constant(b, r * b->chunk)));
+        for (int64_t v = 0; v < V; v++)
+            acc[r * V + v] = multiply_add(b, acc[r * V + v], a, w[v]);
+    }
+    if (loop)
+        adze_for_end(g, &along, acc, acc);
+    for (int d = n_taps - 1; d >= 0; d--)
+        if (real[d])
+            adze_for_end(g, &loops[d], acc, acc);
+}
+
+/* y for the block's pixels and the panel's outputs, from the tile. */
+static bool finish(block *b, int64_t rows, MlirValue pixel) {
+    adze_gen *g = b->g;
+    const adze_contraction *c = &b->c;
+    MlirValue first = times(b, b->panel, b->p.columns), count = constant(b, b->p.columns);
+    if (c->outputs % b->p.columns)
+        count = adze_index_min(g, count, adze_index_sub(g, constant(b, c->outputs), first));
+    MlirValue index[ADZE_MAX_RANK], r = constant(b, 0);
+    adze_for over_rows;
+    if (rows > 1) {
+        over_rows = adze_for_begin(g, "r", r, constant(b, rows), constant(b, 1), 0, NULL, NULL);
+        r = over_rows.iv;
+    }
+    adze_for columns = adze_for_begin(g, "m", constant(b, 0), count, constant(b, 1), 0, NULL, NULL);
+    adze_set(columns.op, "adze.vectorize", mlirUnitAttrGet(g->ctx->mlir));
+    int rank = c->ys.rank;
+    index[0] = b->batch;
+    for (int d = 0; d < c->n - 1; d++)
+        index[1 + d] = b->at[d];
+    if (c->n || b->st.flat)
+        index[rank - 2] = plus(b, pixel, r);
+    index[rank - 1] = plus(b, plus(b, times(b, b->group, c->outputs), first), columns.iv);
+    g->tile_tensor = b->sums;
+    g->tile = b->tile;
+    g->tile_at = plus(b, times(b, r, b->p.columns), columns.iv);
+    MlirValue element;
+    bool ok = adze_read_raw(g, b->value, index, &element);
+    g->tile_tensor.ptr = NULL;
+    if (ok)
+        adze_store_raw(g, element, b->memref, index);
+    adze_for_end(g, &columns, NULL, NULL);
+    if (rows > 1)
+        adze_for_end(g, &over_rows, NULL, NULL);
+    return ok;
+}
+
+static bool register_block(block *b, int64_t rows, MlirValue pixel) {
+    adze_gen *g = b->g;
+    const int64_t V = b->s->vectors;
+    MlirValue acc[ADZE_MAX_CARRIED], column = constant(b, 0);
+    adze_for lanes;
+    if (b->s->scalable) {
+        MlirValue left = adze_index_sub(g, constant(b, b->c.outputs), times(b, b->panel, b->p.columns));
+        MlirValue end = adze_index_min(g, constant(b, b->p.columns), left);
+        adze_named type = {"type", adze_str(g->ctx, adze_vector_spelling(g->ctx, b->acc, 's'))};
+        MlirValue step = adze_build1(&g->b, "adze.lanes", 0, NULL, adze_index_type(g->ctx), 1, &type);
+        lanes = adze_for_begin(g, "column", column, end, step, 0, NULL, NULL);
+        column = lanes.iv;
+        MlirValue rest = adze_index_sub(g, end, column);
+        adze_build1(&g->b, "adze.active", 1, &rest, adze_index_type(g->ctx), 1, &type);
+    }
+    accumulate(b, rows, pixel, column, acc);
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t v = 0; v < V; v++)
+            store_step(b, acc[r * V + v], b->tile,
+                       plus(b, column, constant(b, r * b->p.columns + v * b->s->lanes)));
+    if (b->s->scalable)
+        adze_for_end(g, &lanes, NULL, NULL);
+    return finish(b, rows, pixel);
+}
+
+/* All pixels [first, end) along one axis, `rows` at a time; `count` is end - first when it is known, else -1. */
+static bool pixels(block *b, MlirValue first, MlirValue end, int64_t count) {
+    adze_gen *g = b->g;
+    int64_t rows = b->s->rows;
+    if (count >= 0 && count <= rows)
+        return count == 0 || register_block(b, count, first);
+    MlirValue whole = count >= 0 ? plus(b, first, constant(b, count - count % rows))
+                                 : adze_index_sub(g, end, adze_index_rem(g, adze_index_sub(g, end, first),
+                                                                         constant(b, rows)));
+    adze_for tiles = adze_for_begin(g, b->st.flat ? "pixel" : "ow", first, whole, constant(b, rows), 0, NULL, NULL);
+    if (!register_block(b, rows, tiles.iv))
+        return false;
+    adze_for_end(g, &tiles, NULL, NULL);
+    if (count >= 0)
+        return count % rows == 0 || register_block(b, count % rows, whole);
+    adze_for rest = adze_for_begin(g, "pixel", whole, end, constant(b, 1), 0, NULL, NULL);
+    if (!register_block(b, 1, rest.iv))
+        return false;
+    adze_for_end(g, &rest, NULL, NULL);
+    return true;
+}
+
+static bool groups_and_panels(block *b, MlirValue first, MlirValue end, int64_t count) {
+    adze_gen *g = b->g;
+    adze_for groups, panels;
+    b->group = b->panel = constant(b, 0);
+    if (b->c.group > 1) {
+        groups = adze_for_begin(g, "group", b->group, constant(b, b->c.group), constant(b, 1), 0, NULL, NULL);
+        b->group = groups.iv;
+    }
+    if (b->panels > 1) {
+        panels = adze_for_begin(g, "panel", b->panel, constant(b, b->panels), constant(b, 1), 0, NULL, NULL);
+        b->panel = panels.iv;
+    }
+    if (!pixels(b, first, end, count))
+        return false;
+    if (b->panels > 1)
+        adze_for_end(g, &panels, NULL, NULL);
+    if (b->c.group > 1)
+        adze_for_end(g, &groups, NULL, NULL);
+    return true;
+}
+
+/* ---- copies of x ---- */
+
+static MlirValue raw_constant(block *b, int64_t value) {
+    adze_scalar s = adze_dtype_get(b->st.type)->cls == 'F'
+                        ? adze_scalar_f64(&b->g->b, b->st.type, (double)value)
+                        : adze_scalar_i64(&b->g->b, b->st.type, value);
+    return adze_scalar_out(&b->g->b, s);
+}
+
+static adze_for copy_loop(block *b, MlirValue count) {
+    adze_for loop = adze_for_begin(b->g, "i", constant(b, 0), count, constant(b, 1), 0, NULL, NULL);
+    adze_set(loop.op, "adze.vectorize", mlirUnitAttrGet(b->g->ctx->mlir));
+    return loop;
+}
+
+static void fill(block *b, MlirValue at, int64_t count) {
+    if (count <= 0)
+        return;
+    adze_for loop = copy_loop(b, constant(b, count));
+    MlirValue to = plus(b, at, loop.iv);
+    adze_store_raw(b->g, raw_constant(b, b->st.fill), b->x, &to);
+    adze_for_end(b->g, &loop, NULL, NULL);
+}
+
+/* x[index] .. as the copy holds it. `index` ends in an element count from the start of a row. */
+static bool copy(block *b, MlirValue *index, MlirValue at, MlirValue count) {
+    adze_gen *g = b->g;
+    adze_for loop = copy_loop(b, count);
+    index[b->c.xs.rank - 1] = loop.iv;
+    adze_scalar x;
+    if (!adze_read(g, b->c.x, index, &x))
+        return false;
+    if (b->st.type == ADZE_i16) {
+        adze_scalar_cast(&g->b, x, ADZE_i16, false, &x);
+        if (b->st.offset)
+            adze_scalar_binary(&g->b, "add", x, adze_scalar_i64(&g->b, ADZE_i16, b->st.offset), &x);
+    } else if (b->st.type != b->c.x_type) { /* i8 to u8 or back: the offset is half the range */
+        MlirValue half = adze_scalar_i64(&g->b, ADZE_i8, -128).value;
+        x.value = adze_build1(&g->b, "arith.xori", 2, (MlirValue[]){x.value, half},
+                              mlirValueGetType(x.value), 0, NULL);
+        x.dtype = b->st.type;
+    }
+    MlirValue to = plus(b, at, loop.iv);
+    adze_store(g, x, b->x, &to);
+    adze_for_end(g, &loop, NULL, NULL);
+    return true;
+}
+
+/* The taps k of window axis d with 0 <= at * stride - pad + k * dilation < in. */
+static void clip(block *b, int d) {
+    adze_gen *g = b->g;
+    const adze_contraction *c = &b->c;
+    b->low[d] = constant(b, 0);
+    b->high[d] = constant(b, c->kernel[d]);
+    MlirValue start = adze_index_sub(g, times(b, b->at[d], c->strides[d]), constant(b, c->pad_begin[d]));
+    MlirValue step = constant(b, c->dilations[d]), less = constant(b, c->dilations[d] - 1);
+    if (c->pad_begin[d] > 0) {
+        MlirValue before = adze_index_max(g, adze_index_sub(g, constant(b, 0), start), constant(b, 0));
+        b->low[d] = adze_index_min(g, adze_index_div(g, plus(b, before, less), step), b->high[d]);
+    }
+    int64_t reach = (c->out[d] - 1) * c->strides[d] - c->pad_begin[d] + (c->kernel[d] - 1) * c->dilations[d];
+    if (reach >= c->in[d]) {
+        MlirValue room = adze_index_max(g, adze_index_sub(g, constant(b, c->in[d]), start), constant(b, 0));
+        b->high[d] = adze_index_max(
+            g, b->low[d], adze_index_min(g, adze_index_div(g, plus(b, room, less), step), b->high[d]));
+    }
+}
+
+/* The rows of x that one row of windows reads, padded along the last axis. */
+static bool stage_row(block *b) {
+    adze_gen *g = b->g;
+    const adze_contraction *c = &b->c;
+    int last = c->n - 1;
+    int64_t pixel = c->group * c->channels, width = adze_staged_width(c), left = c->pad_begin[last];
+    left = left < width ? left : width;
+    int64_t inside = c->in[last] < width - left ? c->in[last] : width - left;
+    adze_for loops[ADZE_MAX_SPATIAL];
+    bool real[ADZE_MAX_SPATIAL];
+    MlirValue index[ADZE_MAX_RANK], row = constant(b, 0);
+    index[0] = b->batch;
+    static const char *const names[] = {"kh", "kd", "ka", "kb", "kc"};
+    for (int d = 0; d < last; d++) {
+        real[d] = c->kernel[d] > 1;
+        MlirValue tap = constant(b, 0);
+        if (real[d]) {
+            loops[d] = adze_for_begin(g, names[(last - 1 - d) % 5], b->low[d], b->high[d], constant(b, 1), 0,
+                                      NULL, NULL);
+            tap = loops[d].iv;
+        }
+        row = plus(b, times(b, row, c->kernel[d]), tap);
+        index[1 + d] = adze_index_sub(
+            g, plus(b, times(b, b->at[d], c->strides[d]), times(b, tap, c->dilations[d])),
+            constant(b, c->pad_begin[d]));
+    }
+    index[1 + last] = constant(b, 0);
+    MlirValue at = times(b, row, width * pixel);
+    fill(b, at, left * pixel);
+    if (!copy(b, index, plus(b, at, constant(b, left * pixel)), constant(b, inside * pixel)))
+        return false;
+    fill(b, plus(b, at, constant(b, (left + inside) * pixel)), (width - left - inside) * pixel);
+    for (int d = last - 1; d >= 0; d--)
+        if (real[d])
+            adze_for_end(g, &loops[d], NULL, NULL);
+    return true;
+}
+
+/* ---- the loops around ---- */
+
+/* Pixels are one axis: p of y reads p of x. */
+static bool flat_loops(block *b) {
+    adze_gen *g = b->g;
+    const adze_contraction *c = &b->c;
+    MlirValue count = constant(b, 1), zero_index = constant(b, 0);
+    int64_t known = 1;
+    for (int d = 0; d < c->ys.rank - 1; d++) {
+        count = adze_index_mul(g, count, adze_extent(g, b->value, d));
+        known = known < 0 || c->ys.dims[d] < 0 ? -1 : known * c->ys.dims[d];
+    }
+    b->batch = zero_index;
+    for (int d = 0; d < c->n; d++)
+        b->at[d] = b->low[d] = b->high[d] = zero_index;
+    if (b->st.staged) {
+        MlirValue index[ADZE_MAX_RANK];
+        for (int d = 0; d < c->xs.rank; d++)
+            index[d] = zero_index;
+        if (!copy(b, index, zero_index, times(b, count, c->channels)))
+            return false;
+    }
+    return groups_and_panels(b, zero_index, count, known);
+}
+
+/* One row of windows after the other: all axes of y but the last spatial one and the channels. */
+static bool row_loops(block *b) {
+    adze_gen *g = b->g;
+    const adze_contraction *c = &b->c;
+    int last = c->n - 1;
+    static const char *const names[] = {"oh", "od", "oa", "ob", "oc"};
+    MlirValue extents[ADZE_MAX_RANK], index[ADZE_MAX_RANK];
+    const char *axis[ADZE_MAX_RANK];
+    extents[0] = adze_extent(g, b->value, 0);
+    axis[0] = "n";
+    for (int d = 0; d < last; d++) {
+        extents[1 + d] = constant(b, c->out[d]);
+        axis[1 + d] = names[(last - 1 - d) % 5];
+    }
+    adze_nest nest = adze_nest_begin(g, 1 + (last > 0 ? last : 0), extents, axis, index);
+    b->batch = index[0];
+    for (int d = 0; d < last; d++) {
+        b->at[d] = index[1 + d];
+        clip(b, d);
+    }
+    if (last >= 0) {
+        b->low[last] = constant(b, 0);
+        b->high[last] = constant(b, c->kernel[last]);
+    }
+    if (b->st.staged && last >= 0 && !stage_row(b))
+        return false;
+    if (b->st.staged && last < 0) { /* no spatial axis: one pixel a batch */
+        MlirValue at[] = {b->batch, constant(b, 0)};
+        if (!copy(b, at, constant(b, 0), constant(b, c->group * c->channels)))
+            return false;
+        b->batch = constant(b, 0);
+    }
+    bool ok = groups_and_panels(b, constant(b, 0), constant(b, last >= 0 ? c->out[last] : 1),
+                                last >= 0 ? c->out[last] : 1);
+    adze_nest_end(g, &nest);
+    return ok;
+}
+
+static bool fail(adze_gen *g, const char *why) {
+    return adze_error(&g->ctx->diags, adze_get_str(g->ctx, g->kernel, "sym_name"),
+                      "its schedule's family is \"contraction\", but %s", why);
+}
+
+bool adze_gen_contraction(adze_gen *g, const adze_schedule *s, MlirValue sums, MlirValue value,
+                          MlirValue memref) {
+    adze_context *ctx = g->ctx;
+    block b = {.g = g, .s = s, .sums = sums, .value = value, .memref = memref};
+    if (!sums.ptr || !adze_contraction_read(ctx, adze_defining(sums), &b.c))
+        return fail(g, "what it stores is no channels-last convolution with an elementwise epilogue");
+    const adze_contraction *c = &b.c;
+    if (!adze_packing_read(c->op, &b.p) || !adze_staging_read(ctx, c->op, &b.st) ||
+        s->rows < 1 || s->vectors < 1 || s->lanes < 1 || s->rows * s->vectors > ADZE_MAX_CARRIED)
+        return fail(g, "its weight is not packed for it");
+    b.is_float = adze_dtype_get(c->acc_type)->cls == 'F';
+    b.vectors = s->lanes > 1 || s->scalable;
+    MlirType acc = adze_scalar_type(ctx, c->acc_type);
+    b.acc = like(&b, acc, 1);
+    b.step = like(&b, b.is_float ? acc : integer(&b, 8), b.p.depth);
+    b.fma = b.is_float && b.vectors &&
+            adze_vector_has(ctx, g->target, "math.fma", b.acc, 3, (MlirType[]){b.acc, b.acc, b.acc});
+    b.panels = (c->outputs + b.p.columns - 1) / b.p.columns;
+    b.chunk = b.st.flat ? c->channels
+                        : (c->n ? c->strides[c->n - 1] : 1) * c->group * c->channels;
+    MlirValue w = memref_behind(c->w), x = memref_behind(c->x), work = argument_named(g, "work");
+    if (!w.ptr || (b.st.staged ? !work.ptr : !x.ptr))
+        return fail(g, "its operands are not in memory");
+    b.w = adze_gen_flat(g, w);
+    b.x = b.st.staged ? work : adze_gen_flat(g, x);
+    if (!adze_is_none(c->bias)) {
+        b.bias = memref_behind(c->bias);
+        if (!b.bias.ptr)
+            return fail(g, "its bias is not in memory");
+    }
+    int64_t tile = s->rows * b.p.columns;
+    b.tile = adze_local(g, "tile", c->acc_type, 1, &tile);
+    return b.st.flat ? flat_loops(&b) : row_loops(&b);
+}
