@@ -386,6 +386,8 @@ static void c_type(FILE *f, const adze_value_type *v) {
         fputs("size_t", f);
     else if (adze_value_type_is_vector(v))
         fprintf(f, "V_%s", v->spelling);
+    else if (v->base == 'h' || (v->base == 'f' && v->bits == 16))
+        fprintf(f, "%suint16_t%s", v->pointer == '*' ? "const " : "", v->pointer ? " *" : "");
     else if (v->base == 'f')
         fprintf(f, "%s%s%s", v->pointer == '*' ? "const " : "", v->bits == 64 ? "double" : "float",
                 v->pointer ? " *" : "");
@@ -409,7 +411,11 @@ static void write_rows(const adze_target *t, FILE *f) {
         c_type(f, &row->result);
         fprintf(f, " row_%zu(", i);
         const char *gap = "";
+        const char *given[10];
         for (size_t o = 0; o < row->operand_count; o++) {
+            given[o] = row->operands[o].base == '#' ? "1" : args[o];
+            if (row->operands[o].base == '#')
+                continue;
             fputs(gap, f);
             c_type(f, &row->operands[o]);
             fprintf(f, " a%zu", o);
@@ -423,7 +429,7 @@ static void write_rows(const adze_target *t, FILE *f) {
             fprintf(f, "%sV_b1xN4 pg", gap);
             gap = ", ";
         }
-        char *c = adze_target_instruction_c(t, row, args, row->operand_count, "vl", "pg");
+        char *c = adze_target_instruction_c(t, row, given, row->operand_count, "vl", "pg");
         assert_non_null(c);
         fprintf(f, "%s) { %s%s; } /* %s */\n", *gap ? "" : "void",
                 row->result.base == 'v' ? "" : "return ", c, row->name);
@@ -433,9 +439,9 @@ static void write_rows(const adze_target *t, FILE *f) {
 
 static void instruction_rows_compile(void **state) {
     (void)state;
-    static const char *const names[] = {"x86-64",         "x86-64-v2",    "x86-64-v3-vnni",
-                                        "sapphirerapids", "armv8.6-i8mm", "armv9-sve",
-                                        "riscv64-v",      "cortex-m55",   "wasm32-simd"};
+    static const char *const names[] = {
+        "x86-64",       "x86-64-v2", "x86-64-v3-vnni", "x86-64-v4",  "sapphirerapids",
+        "armv8.6-i8mm", "armv9-sve", "riscv64-v",      "cortex-m55", "wasm32-simd"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         adze_target *t = load(names[i]);
         FILE *f = fopen(in_work("rows.c"), "w");
