@@ -59,7 +59,7 @@ bool adze_contraction_read(adze_context *ctx, MlirOperation op, adze_contraction
         c->kernel[i] = c->ws.dims[i];
         c->pad_begin[i] = pads[i];
         c->pad_end[i] = pads[n + i];
-        if (c->kernel[i] < 1 || c->strides[i] < 1 || c->dilations[i] < 1)
+        if (c->kernel[i] < 1 || c->pad_begin[i] < 0 || c->pad_end[i] < 0 || c->strides[i] < 1 || c->dilations[i] < 1)
             return false;
         int64_t last = (c->out[i] - 1) * c->strides[i] - c->pad_begin[i] + (c->kernel[i] - 1) * c->dilations[i];
         c->padded |= c->pad_begin[i] > 0 || last >= c->in[i];

@@ -1,6 +1,7 @@
 /* Writes and reads the plan. See plan.h. */
 #include "ir/window.h"
 #include "passes/plan.h"
+#include "passes/schedule.h"
 #include "passes/table.h"
 
 #include <mlir-c/BuiltinAttributes.h>
@@ -55,41 +56,6 @@ MlirAttribute adze_group_nodes(adze_context *ctx, const adze_group *group) {
     return adze_strs(ctx, n, names);
 }
 
-/* Does every operation behind the convolution keep its shape (so its last axis is the result's)? */
-static bool plain_epilogue(adze_context *ctx, const adze_group *group, MlirOperation conv) {
-    bool behind = false;
-    for (int i = 0; i < group->n; i++) {
-        if (behind && adze_fuse_class_of(ctx, group->ops[i]) != ADZE_FUSE_POINTWISE)
-            return false;
-        behind |= mlirOperationEqual(group->ops[i], conv);
-    }
-    return behind;
-}
-
-/* A sane default: no tiles, the axes as they stand. With vector registers, a convolution keeps a row of
- * sums in local memory, over which a C compiler can vectorise without reordering any sum (not on bare
- * boards: the row would cost stack). */
-static MlirAttribute default_schedule(planning *p, const adze_group *group) {
-    enum { LONGEST_ROW = 256, SHORTEST_ROW = 8 };
-    adze_context *ctx = p->ctx;
-    MlirOperation root = group->ops[group->n - 1];
-    adze_shape shape;
-    adze_schedule s = {0};
-    if (adze_fuse_class_of(ctx, root) != ADZE_FUSE_OPAQUE && !adze_is_op(root, "tensor.concat") &&
-        adze_value_shape(ctx, adze_result(root, 0), &shape))
-        s.n_tile = shape.rank;
-    MlirOperation anchor = adze_group_anchor(ctx, group);
-    if (p->target && !p->target->bare && p->target->vectors.count && s.n_tile && adze_is_op(anchor, "adze.conv") &&
-        !adze_window_axes_of(anchor, shape.rank).last &&
-        shape.dtype != ADZE_f16 && shape.dtype != ADZE_bf16 && plain_epilogue(ctx, group, anchor) &&
-        shape.dims[shape.rank - 1] >= SHORTEST_ROW && shape.rank > 2) {
-        int64_t row = shape.dims[shape.rank - 1];
-        s.n_block = shape.rank;
-        s.block[shape.rank - 1] = row < LONGEST_ROW ? row : LONGEST_ROW;
-    }
-    return adze_schedule_write(ctx, &s);
-}
-
 static void add_group(planning *p, const adze_group *group) {
     adze_context *ctx = p->ctx;
     const char *name = group_name(p, group);
@@ -98,7 +64,7 @@ static void add_group(planning *p, const adze_group *group) {
     MlirNamedAttribute entry[] = {
         mlirNamedAttributeGet(mlirIdentifierGet(ctx->mlir, ref("nodes")), adze_group_nodes(ctx, group)),
         mlirNamedAttributeGet(mlirIdentifierGet(ctx->mlir, ref("schedule")),
-                              default_schedule(p, group))};
+                              adze_schedule_default(ctx, p->target, group))};
     if (p->n == p->capacity) {
         p->capacity = p->capacity ? 2 * p->capacity : 64;
         MlirNamedAttribute *grown =
