@@ -1,0 +1,194 @@
+/* Default schedules from the target's description. See schedule.h. */
+#include "passes/schedule.h"
+#include "ir/window.h"
+#include "passes/plan.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Does every operation behind the convolution keep its shape, so that its result is walked as the kernel's? */
+static bool plain_epilogue(adze_context *ctx, const adze_group *group, MlirOperation conv) {
+    bool behind = false;
+    for (int i = 0; i < group->n; i++) {
+        if (behind && adze_fuse_class_of(ctx, group->ops[i]) != ADZE_FUSE_POINTWISE)
+            return false;
+        behind |= mlirOperationEqual(group->ops[i], conv);
+    }
+    return behind;
+}
+
+/* ---- the contraction family ---- */
+
+static bool has_row(const adze_target *target, const char *name, const char *element, int64_t lanes,
+                    bool scalable) {
+    char type[32];
+    snprintf(type, sizeof type, scalable ? "%sxN%d" : "%sx%d", element, (int)lanes);
+    return adze_target_instruction(target, name, type) != NULL;
+}
+
+static bool has_multiply(const adze_target *target, const char *element, int64_t lanes, bool scalable) {
+    return has_row(target, "vector.mul", element, lanes, scalable) &&
+           has_row(target, "vector.add", element, lanes, scalable) &&
+           has_row(target, "vector.splat", element, lanes, scalable) &&
+           has_row(target, "vector.load", element, lanes, scalable) &&
+           has_row(target, "vector.store", element, lanes, scalable);
+}
+
+/* Lanes of 32 bits to compute `outputs` columns with: the widest, or a narrower one that holds them all. */
+static void choose_lanes(const adze_target *target, const char *element, int64_t outputs, adze_schedule *s) {
+    s->lanes = 1;
+    if (!target || !target->vectors.count)
+        return;
+    if (target->vectors.scalable) {
+        static const int64_t multiples[] = {8, 4, 2}; /* RVV: LMUL 4 leaves eight register groups */
+        for (size_t i = 0; i < ADZE_COUNT(multiples); i++)
+            if (has_multiply(target, element, multiples[i], true)) {
+                s->lanes = multiples[i];
+                s->scalable = 1;
+                return;
+            }
+        return;
+    }
+    for (int64_t lanes = target->vectors.bits / 32; lanes > 1; lanes /= 2)
+        if (has_multiply(target, element, lanes, false) && (s->lanes == 1 || lanes >= outputs))
+            s->lanes = lanes;
+}
+
+void adze_register_block(int64_t outputs, int64_t width, int64_t lanes, int64_t registers,
+                         adze_schedule *out) {
+    enum { MAX_VECTORS = 6, MAX_ROWS = 16, LATENCY = 8 };
+    int64_t vectors = (outputs + lanes - 1) / lanes;
+    double best = 0;
+    out->rows = out->vectors = 1;
+    for (int64_t v = 1; v <= MAX_VECTORS && v <= vectors; v++) {
+        int64_t panels = (vectors + v - 1) / v;
+        int64_t most = (registers - v - 1) / v;
+        for (int64_t r = 1; r <= most && r <= MAX_ROWS && r <= width; r++) {
+            /* multiplications, or loads, or the latency of one: a step costs what takes longest */
+            int64_t full = width / r, rest = width % r;
+            int64_t step = r * v > r + v ? r * v : r + v, last = rest * v > rest + v ? rest * v : rest + v;
+            step = step > LATENCY ? step : LATENCY;
+            last = last > LATENCY ? last : LATENCY;
+            double cost = (double)panels * ((double)full * (double)step + (rest ? (double)last : 0));
+            if (best == 0 || cost < best) {
+                best = cost;
+                out->rows = r;
+                out->vectors = v;
+            }
+        }
+    }
+}
+
+static bool is_constant(MlirValue value) {
+    MlirOperation op = adze_defining(value);
+    return !mlirOperationIsNull(op) && (adze_is_op(op, "adze.get_weight") || adze_is_op(op, "adze.constant"));
+}
+
+/* A channels-last convolution that the contraction family computes: the register block, or false. */
+static bool contraction(adze_context *ctx, const adze_target *target, const adze_group *group,
+                        MlirOperation conv, adze_schedule *s) {
+    enum { FEW_CHANNELS = 4, HUGE_WIDTH = 1 << 16 };
+    adze_shape x, w, y;
+    if (!adze_value_shape(ctx, mlirOperationGetOperand(conv, 0), &x) ||
+        !adze_value_shape(ctx, mlirOperationGetOperand(conv, 1), &w) ||
+        !adze_value_shape(ctx, adze_result(conv, 0), &y) || !adze_window_axes_of(conv, x.rank).last ||
+        !plain_epilogue(ctx, group, conv))
+        return false;
+    MlirOperation weight = adze_defining(mlirOperationGetOperand(conv, 1));
+    MlirValue bias = mlirOperationGetOperand(conv, 2);
+    if (mlirOperationIsNull(weight) || !adze_is_op(weight, "adze.get_weight") ||
+        (!adze_is_none(bias) && !is_constant(bias)))
+        return false;
+    int64_t pads[2 * ADZE_MAX_RANK];
+    int n_pads = adze_get_i64s(conv, "pads", 2 * ADZE_MAX_RANK, pads);
+    for (int i = 0; i < n_pads; i++)
+        if (pads[i] < 0)
+            return false;
+    for (int d = 1; d < x.rank; d++)
+        if (x.dims[d] < 1 || y.dims[d] < 1)
+            return false;
+    int64_t n_group = adze_get_i64(conv, "group"), channels = w.dims[w.rank - 2];
+    if (n_group < 1 || (n_group > 1 && channels < FEW_CHANNELS))
+        return false; /* depthwise: vectors along the channels of the default nest */
+    int64_t outputs = w.dims[w.rank - 1] / n_group;
+    adze_quant qx, qw;
+    bool quantized = adze_quant_of(ctx, x.element, &qx);
+    if (quantized != adze_quant_of(ctx, w.element, &qw))
+        return false;
+    const char *element = "f32";
+    s->depth = 1;
+    if (quantized) {
+        if ((qx.storage != ADZE_i8 && qx.storage != ADZE_u8) || qw.storage != ADZE_i8 || qx.n != 1)
+            return false;
+        for (int i = 0; i < qw.n; i++)
+            if (qw.zero_point[i])
+                return false;
+        element = "s32";
+    } else if (x.dtype != ADZE_f32 || w.dtype != ADZE_f32) {
+        return false;
+    }
+    choose_lanes(target, element, outputs, s);
+    if (quantized && !s->scalable && s->lanes > 1) {
+        bool four = has_row(target, "dot4.us", "s32", s->lanes, false) ||
+                    has_row(target, "dot4.ss", "s32", s->lanes, false);
+        s->depth = four ? 4 : has_row(target, "dot2", "s32", s->lanes, false) ? 2 : 1;
+    }
+    int64_t width = y.dims[y.rank - 2], kernel = 1;
+    for (int d = 0; d < w.rank - 2; d++)
+        kernel *= w.dims[d];
+    if (kernel == 1) { /* pixels may be one axis */
+        width = 1;
+        for (int d = 0; d < y.rank - 1 && width < HUGE_WIDTH; d++)
+            width *= y.dims[d] > 0 ? y.dims[d] : HUGE_WIDTH;
+    }
+    if (y.rank == 2)
+        width = y.dims[0] > 0 ? y.dims[0] : HUGE_WIDTH;
+    int64_t registers = target && target->vectors.count ? target->vectors.count : 16;
+    s->family = "contraction";
+    if (s->scalable) {
+        s->vectors = 1;
+        s->rows = s->lanes >= 8 ? 6 : s->lanes >= 4 ? 12 : 24;
+        s->rows = s->rows < width ? s->rows : width;
+        if (!strcmp(target->arch, "aarch64"))
+            s->rows = width < 12 ? width : 12;
+        return true;
+    }
+    adze_register_block(outputs, width, s->lanes, registers, s);
+    if (s->lanes == 1) {
+        s->vectors = outputs < 4 ? outputs : 4;
+        s->rows = width < 2 ? 1 : 2;
+    }
+    return true;
+}
+
+/* ---- the default nest ---- */
+
+/* With vector registers, a channels-first convolution keeps a row of sums in local memory, over which a C compiler
+ * can vectorise without reordering any sum (not on bare boards: the row would cost stack). */
+static void row_of_sums(adze_context *ctx, const adze_target *target, const adze_group *group,
+                        MlirOperation anchor, const adze_shape *shape, adze_schedule *s) {
+    enum { LONGEST_ROW = 256, SHORTEST_ROW = 8 };
+    if (!target || target->bare || !target->vectors.count || !adze_is_op(anchor, "adze.conv") ||
+        adze_window_axes_of(anchor, shape->rank).last || shape->dtype == ADZE_f16 ||
+        shape->dtype == ADZE_bf16 || !plain_epilogue(ctx, group, anchor) || shape->rank <= 2 ||
+        shape->dims[shape->rank - 1] < SHORTEST_ROW)
+        return;
+    int64_t row = shape->dims[shape->rank - 1];
+    s->n_block = shape->rank;
+    s->block[shape->rank - 1] = row < LONGEST_ROW ? row : LONGEST_ROW;
+}
+
+MlirAttribute adze_schedule_default(adze_context *ctx, const adze_target *target, const adze_group *group) {
+    MlirOperation root = group->ops[group->n - 1], anchor = adze_group_anchor(ctx, group);
+    adze_shape shape;
+    adze_schedule s = {0}, block = {0};
+    if (adze_is_op(anchor, "adze.conv") && target && !target->bare &&
+        contraction(ctx, target, group, anchor, &block))
+        return adze_schedule_write(ctx, &block);
+    if (adze_fuse_class_of(ctx, root) != ADZE_FUSE_OPAQUE && !adze_is_op(root, "tensor.concat") &&
+        adze_value_shape(ctx, adze_result(root, 0), &shape)) {
+        s.n_tile = shape.rank;
+        row_of_sums(ctx, target, group, anchor, &shape, &s);
+    }
+    return adze_schedule_write(ctx, &s);
+}

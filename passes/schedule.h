@@ -1,0 +1,16 @@
+/* The schedule that a kernel gets when nobody says otherwise. */
+#ifndef ADZE_PASSES_SCHEDULE_H
+#define ADZE_PASSES_SCHEDULE_H
+
+#include "ir/schedule.h"
+#include "passes/fuse.h"
+#include "targets/target.h"
+
+/* Never fails: what no family takes is the default nest. `target` may be NULL. */
+MlirAttribute adze_schedule_default(adze_context *ctx, const adze_target *target, const adze_group *group);
+/* A register block for sums of `outputs` columns over `width` pixels and `depth_total` products each, with `registers`
+ * vector registers: rows and vectors that waste least. */
+void adze_register_block(int64_t outputs, int64_t width, int64_t lanes, int64_t registers,
+                         adze_schedule *out);
+
+#endif
