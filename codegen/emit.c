@@ -125,7 +125,13 @@ void emit_assign(emitter *em, const char *target, expr e) {
         emit_line(em, "%s = %s;", target, e.text);
 }
 
-void emit_block(emitter *em, MlirBlock block) {
+/* arith, math and casts on vectors are the target's business. */
+static bool emit_op(emitter *em, MlirOperation op, const emit_row *row) {
+    bool ours = strncmp(row->name, "scf.", 4) && strncmp(row->name, "func.", 5) && row->emit != emit_vector;
+    return ours && emit_touches_vectors(op) ? emit_vector(em, op, row) : row->emit(em, op, row);
+}
+
+static void emit_ops(emitter *em, MlirBlock block) {
     for (MlirOperation op = mlirBlockGetFirstOperation(block); !mlirOperationIsNull(op);) {
         MlirOperation next = mlirOperationGetNextInBlock(op);
         if (mlirOperationIsNull(next) && !adze_is_op(op, "func.return"))
@@ -135,12 +141,18 @@ void emit_block(emitter *em, MlirBlock block) {
             emit_error(em, op, "an operation that level 3 does not have");
             return;
         }
-        if (!emit_is_dead(em, op) && !row->emit(em, op, row)) {
+        if (!emit_is_dead(em, op) && !emit_op(em, op, row)) {
             em->failed = true;
             return;
         }
         op = next;
     }
+}
+
+void emit_block(emitter *em, MlirBlock block) {
+    int actives = em->n_actives;
+    emit_ops(em, block);
+    em->n_actives = actives;
 }
 
 /* ---- kernels ---- */
@@ -310,7 +322,15 @@ static bool emit_kernel(adze_c_module *m, adze_c_kernel *k) {
         b->element = (int)p->shape.dtype;
         b->stable = !p->write && !p->alias;
     }
+    adze_text statements = {0};
+    em.out = &statements;
     emit_block(&em, body);
+    em.out = &out;
+    for (int i = 0; i < em.n_tops; i++)
+        emit_line(&em, "const %s %s = %s;", em.tops[i].type, em.tops[i].name, em.tops[i].text);
+    if (statements.length)
+        adze_text_append(&out, statements.data, statements.length);
+    adze_text_free(&statements);
     adze_text_puts(&out, "}\n");
     k->text = adze_arena_strndup(m->ctx->arena, out.data + skip, out.length - skip);
     k->local_bytes = em.local_bytes;

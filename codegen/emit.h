@@ -9,6 +9,7 @@
 #define ADZE_CODEGEN_EMIT_H
 
 #include "ir/ir.h"
+#include "targets/target.h"
 
 /* How the weights reach the program. */
 typedef enum adze_weights_mode {
@@ -17,8 +18,9 @@ typedef enum adze_weights_mode {
     ADZE_WEIGHTS_FILE,   /* one blob in a file, which the program passes to NAME_init */
 } adze_weights_mode;
 
-/* The element type of a C value: an adze_dtype, or an index (`int` or `ptrdiff_t`). */
-enum { ADZE_C_INDEX = ADZE_N_DTYPES };
+/* The type of a C value: an adze_dtype, an index (`int` or `ptrdiff_t`), or from ADZE_C_VECTOR on one of the
+ * target's vector types. */
+enum { ADZE_C_INDEX = ADZE_N_DTYPES, ADZE_C_VECTOR };
 
 typedef struct adze_c_weight {
     MlirOperation op;
@@ -99,6 +101,7 @@ typedef struct adze_c_dim {
 typedef struct adze_c_module {
     adze_context *ctx;
     MlirModule module;
+    const adze_target *target; /* NULL: portable C only */
     const char *name, *upper; /* "kws", "KWS" */
     adze_weights_mode weights_mode;
     const char *index_type; /* "int", or "ptrdiff_t" where 2^31 elements are not enough */
@@ -116,10 +119,11 @@ typedef struct adze_c_module {
 
 enum { ADZE_REGION_STATE = 0, ADZE_REGION_SCRATCH = 1, ADZE_MEMORY_ALIGN = 16 };
 
-/* Reads a verified level-3 module. `name` is the C prefix (a C identifier). False with a diagnostic
- * for anything that cannot be said in C. */
+/* Reads a verified level-3 module. `name` is the C prefix (a C identifier); `target` has the instructions that
+ * the module may use, is kept, and may be NULL. False with a diagnostic for anything that cannot be said
+ * in C. */
 bool adze_c_module_read(adze_context *ctx, MlirModule module, const char *name,
-                        adze_weights_mode mode, adze_c_module *out);
+                        adze_weights_mode mode, const adze_target *target, adze_c_module *out);
 /* Emits every kernel's text. */
 bool adze_emit_kernels(adze_c_module *m);
 /* Appends the body (between the braces) of an entry's function. */
@@ -131,7 +135,7 @@ void adze_c_use_runtime(adze_c_module *m, const char *file);
 
 /* `text` as a C identifier: letters, digits and underscores, not a reserved word. */
 const char *adze_c_identifier(adze_arena *arena, const char *text);
-/* "float", "uint8_t" ... of an adze_dtype or ADZE_C_INDEX. */
+/* "float", "uint8_t", "__m256" ... of a type. */
 const char *adze_c_type(const adze_c_module *m, int type);
 /* Appends one number as a C literal of its type: shortest text that reads back exactly. */
 void adze_c_literal(adze_text *out, const adze_tensor *t, size_t index);

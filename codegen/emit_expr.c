@@ -7,8 +7,8 @@
 #include <string.h>
 
 bool type_is_integer(int type) {
-    if (type == ADZE_C_INDEX)
-        return true;
+    if (type >= ADZE_C_INDEX)
+        return type == ADZE_C_INDEX;
     char cls = adze_dtype_get((adze_dtype)type)->cls;
     return cls == 'I' || cls == 'U';
 }
@@ -152,6 +152,8 @@ expr expr_cast(emitter *em, expr e, int type) {
 expr expr_as(emitter *em, expr e, int type) {
     if (e.type == type)
         return e;
+    if (type >= ADZE_C_VECTOR || e.type >= ADZE_C_VECTOR)
+        return expr_vector_as(em, e, type);
     if (e.constant && (type_is_integer(type) || type == ADZE_bool) && type_is_integer(e.type))
         return expr_int(em, type, e.integer);
     bool index_is_int = strcmp(em->m->index_type, "int") == 0;

@@ -104,7 +104,7 @@ static variable **loop_variables(emitter *em, MlirOperation loop, MlirBlock body
             hint = emit_location_name(em, mlirValueGetLocation(argument), 0);
         int type = emit_type_of(em, mlirValueGetType(argument));
         if (type == ADZE_NO_DTYPE) {
-            emit_error(em, loop, "a loop carries a value that C has no scalar for");
+            emit_error(em, loop, "a loop carries a value that C has no type for");
             type = ADZE_i32;
         }
         vars[i] = new_variable(em, type, hint ? hint : "acc");
@@ -223,7 +223,7 @@ static bool is_expression(emitter *em, MlirBlock block) {
         const emit_row *row = emit_row_of(op);
         if (emit_is_dead(em, op))
             continue;
-        if (!row || !row->pure || mlirOperationGetNumResults(op) != 1)
+        if (!row || !row->pure || mlirOperationGetNumResults(op) != 1 || emit_touches_vectors(op))
             return false;
         if (row->emit == emit_constant)
             continue;
@@ -322,7 +322,7 @@ ROW_HANDLER(emit_if) {
         MlirValue result = mlirOperationGetResult(op, i);
         int type = emit_type_of(em, mlirValueGetType(result));
         if (type == ADZE_NO_DTYPE)
-            return emit_error(em, op, "a branch yields a value that C has no scalar for");
+            return emit_error(em, op, "a branch yields a value that C has no type for");
         vars[i] = new_variable(em, type, emit_value_name(em, result));
         const char *c_type = adze_c_type(em->m, type);
         if (defaults) {
@@ -380,7 +380,7 @@ ROW_HANDLER(emit_while) {
         MlirValue result = mlirOperationGetResult(op, i);
         int type = emit_type_of(em, mlirValueGetType(result));
         if (type == ADZE_NO_DTYPE)
-            return emit_error(em, op, "a loop carries a value that C has no scalar for");
+            return emit_error(em, op, "a loop carries a value that C has no type for");
         results[i] = new_variable(em, type, emit_value_name(em, result));
         emit_line(em, "%s %s;", adze_c_type(em->m, type), results[i]->name);
     }

@@ -29,7 +29,7 @@ typedef enum precedence {
 typedef struct expr {
     const char *text;
     precedence prec;
-    int type; /* adze_dtype or ADZE_C_INDEX */
+    int type; /* adze_dtype, ADZE_C_INDEX or a vector type */
     bool constant;
     int64_t integer;      /* value of an integer constant */
     bool ranged;          /* an integer known to lie in low..high */
@@ -66,6 +66,21 @@ typedef struct frame {
     int n;
 } frame;
 
+/* Lanes that count, from an adze.active to the end of its block: a mask, a predicate or a vector length. */
+typedef struct active_lanes {
+    unsigned lanes;
+    bool scalable;
+    int type;
+    const char *text; /* its name */
+} active_lanes;
+
+/* A constant at the kernel's top, such as the number of lanes that the machine has. */
+typedef struct top_constant {
+    const char *type, *name, *text;
+} top_constant;
+
+enum { EMIT_MAX_ACTIVES = 16, EMIT_MAX_TOPS = 16 };
+
 typedef struct emitter {
     adze_c_module *m;
     adze_arena *arena;
@@ -85,6 +100,10 @@ typedef struct emitter {
     size_t n_names, names_capacity;
     uint64_t local_bytes;
     frame *frame;
+    active_lanes actives[EMIT_MAX_ACTIVES];
+    int n_actives;
+    top_constant tops[EMIT_MAX_TOPS];
+    int n_tops;
 } emitter;
 
 /* One MLIR operation: who emits it, and with which C. */
@@ -107,6 +126,7 @@ expr expr_call(emitter *em, int type, const char *function, int n, const expr *a
 /* The same bits as a value of another C type; integers wrap. */
 expr expr_as(emitter *em, expr e, int type);
 expr expr_cast(emitter *em, expr e, int type);
+expr expr_vector_as(emitter *em, expr e, int type);
 expr expr_add_index(emitter *em, expr a, expr b);
 expr expr_mul_index(emitter *em, expr a, expr b);
 /* Text of `e` as an operand of an operator of this strength. */
@@ -122,7 +142,7 @@ bool text_mentions(const char *text, const char *name);
 
 /* ---- values (emit_values.c) ---- */
 
-/* C type of a scalar MLIR type; ADZE_NO_DTYPE when there is none. */
+/* C type of a scalar or vector MLIR type; ADZE_NO_DTYPE when there is none. */
 int emit_type_of(emitter *em, MlirType type);
 binding *emit_lookup(emitter *em, MlirValue value);
 /* The value's expression, which becomes part of the statement being written. */
@@ -141,6 +161,17 @@ void emit_flush(emitter *em, bool variables);
 int emit_use_count(emitter *em, MlirValue value, MlirOperation *only);
 bool emit_is_dead(emitter *em, MlirOperation op);
 void emit_find_dead(emitter *em, MlirOperation function);
+
+/* ---- memory (emit_memory.c) ---- */
+
+/* What a memref is in C; NULL with an error. */
+binding *emit_memory_of(emitter *em, MlirValue value, MlirOperation op);
+/* The element's number in row-major order, by the operands of `op` from `first_index` on. */
+expr emit_flat_index(emitter *em, MlirOperation op, const binding *b, int first_index);
+
+/* ---- vectors (emit_vector.c) ---- */
+
+bool emit_touches_vectors(MlirOperation op);
 
 /* ---- names (emit_names.c) ---- */
 

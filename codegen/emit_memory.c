@@ -6,7 +6,7 @@
 
 static MlirValue operand_of(MlirOperation op, int i) { return mlirOperationGetOperand(op, i); }
 
-static binding *memref_of(emitter *em, MlirValue value, MlirOperation op) {
+binding *emit_memory_of(emitter *em, MlirValue value, MlirOperation op) {
     binding *b = emit_lookup(em, value);
     if (!b || !b->e.text)
         emit_error(em, op, "memory without a C meaning is used");
@@ -26,8 +26,8 @@ static expr extent_of(emitter *em, const adze_shape *shape, int axis) {
     return expr_int(em, ADZE_C_INDEX, 1);
 }
 
-/* x[(i * 28 + j) * 28 + k]: unit extents and zero indices fall away. */
-static expr element(emitter *em, MlirOperation op, const binding *b, int first_index) {
+/* (i * 28 + j) * 28 + k: unit extents and zero indices fall away. */
+expr emit_flat_index(emitter *em, MlirOperation op, const binding *b, int first_index) {
     expr flat = expr_int(em, ADZE_C_INDEX, 0);
     for (int d = 0; d < b->shape.rank; d++) {
         expr index = emit_use_typed(em, operand_of(op, first_index + d));
@@ -36,6 +36,11 @@ static expr element(emitter *em, MlirOperation op, const binding *b, int first_i
         flat = expr_mul_index(em, flat, extent_of(em, &b->shape, d));
         flat = expr_add_index(em, flat, index);
     }
+    return flat;
+}
+
+static expr element(emitter *em, MlirOperation op, const binding *b, int first_index) {
+    expr flat = emit_flat_index(em, op, b, first_index);
     expr e = {.type = b->element, .prec = PREC_PRIMARY,
               .memory = !b->stable || flat.memory, .varying = flat.varying};
     e.text = adze_arena_printf(em->arena, "%s[%s]", expr_operand(em, b->e, PREC_UNARY), flat.text);
@@ -44,7 +49,7 @@ static expr element(emitter *em, MlirOperation op, const binding *b, int first_i
 
 ROW_HANDLER(emit_load) {
     (void)row;
-    binding *b = memref_of(em, operand_of(op, 0), op);
+    binding *b = emit_memory_of(em, operand_of(op, 0), op);
     if (!b)
         return false;
     emit_pure(em, mlirOperationGetResult(op, 0), element(em, op, b, 1));
@@ -52,7 +57,7 @@ ROW_HANDLER(emit_load) {
 }
 
 ROW_HANDLER(emit_load_word) {
-    binding *b = memref_of(em, operand_of(op, 0), op);
+    binding *b = emit_memory_of(em, operand_of(op, 0), op);
     if (!b)
         return false;
     expr index = emit_use_typed(em, operand_of(op, 1));
@@ -67,7 +72,7 @@ ROW_HANDLER(emit_load_word) {
 
 ROW_HANDLER(emit_store) {
     (void)row;
-    binding *b = memref_of(em, operand_of(op, 1), op);
+    binding *b = emit_memory_of(em, operand_of(op, 1), op);
     if (!b)
         return false;
     expr value = expr_as(em, emit_use(em, operand_of(op, 0)), b->element);
@@ -114,7 +119,7 @@ ROW_HANDLER(emit_alloca) {
 
 ROW_HANDLER(emit_copy) {
     (void)row;
-    binding *from = memref_of(em, operand_of(op, 0), op), *to = memref_of(em, operand_of(op, 1), op);
+    binding *from = emit_memory_of(em, operand_of(op, 0), op), *to = emit_memory_of(em, operand_of(op, 1), op);
     if (!from || !to)
         return false;
     expr count = expr_int(em, ADZE_C_INDEX, 1);
@@ -132,7 +137,7 @@ ROW_HANDLER(emit_copy) {
 /* The same bytes under another shape. reinterpret_cast may start further in. */
 ROW_HANDLER(emit_memref_cast) {
     (void)row;
-    binding *from = memref_of(em, operand_of(op, 0), op);
+    binding *from = emit_memory_of(em, operand_of(op, 0), op);
     if (!from)
         return false;
     int64_t offset = 0;
@@ -155,7 +160,7 @@ ROW_HANDLER(emit_memref_cast) {
 
 ROW_HANDLER(emit_dim) {
     (void)row;
-    binding *b = memref_of(em, operand_of(op, 0), op);
+    binding *b = emit_memory_of(em, operand_of(op, 0), op);
     expr axis = emit_use_typed(em, operand_of(op, 1));
     if (!b)
         return false;
@@ -252,7 +257,7 @@ ROW_HANDLER(emit_call) {
             adze_text_puts(&text, e.text);
             continue;
         }
-        binding *b = memref_of(em, operand_of(op, i), op);
+        binding *b = emit_memory_of(em, operand_of(op, i), op);
         if (!b) {
             adze_text_free(&text);
             return false;

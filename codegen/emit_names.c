@@ -29,7 +29,7 @@ bool name_is_reserved(const char *name) {
     /* C's math functions, with and without the f: the rows know them. */
     size_t n = strlen(name);
 #define ROW(op, handler, c, prec, pure)                                                            \
-    if ((handler == emit_math || handler == emit_rsqrt) && strncmp(name, c, sizeof(c) - 1) == 0 &&                                  \
+    if ((handler == emit_math || handler == emit_fma || handler == emit_rsqrt) && strncmp(name, c, sizeof(c) - 1) == 0 &&                                  \
         (n == sizeof(c) - 1 || (n == sizeof(c) && name[n - 1] == 'f')))                           \
         return true;
 #include "codegen/emit_ops.def"
@@ -85,6 +85,9 @@ const char *emit_value_name(emitter *em, MlirValue value) {
 static bool visible(emitter *em, const char *name) {
     for (size_t i = em->n_names; i-- > 0;)
         if (strcmp(em->names[i], name) == 0)
+            return true;
+    for (int i = 0; i < em->n_tops; i++)
+        if (strcmp(em->tops[i].name, name) == 0)
             return true;
     return false;
 }

@@ -3,6 +3,7 @@
  * A pure value with one user in its own block waits as an expression until that user is written.
  * Before a statement that could change what it reads, it is written out as a named constant. */
 #include "codegen/emit_internal.h"
+#include "codegen/vector.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -16,6 +17,15 @@ enum { FOLD_OFFSET = 11 };
 int emit_type_of(emitter *em, MlirType type) {
     if (mlirTypeIsAIndex(type))
         return ADZE_C_INDEX;
+    if (mlirTypeIsAVector(type)) {
+        int at = adze_vector_type_index(em->m->target, type);
+        if (at < 0)
+            return ADZE_NO_DTYPE;
+        const char *header = em->m->target->vector_types[at].header;
+        if (header)
+            adze_c_use_runtime(em->m, adze_arena_printf(em->arena, "<%s>", header));
+        return ADZE_C_VECTOR + at;
+    }
     adze_dtype dtype = adze_element_dtype(em->m->ctx, type);
     if (dtype == ADZE_NO_DTYPE)
         return ADZE_NO_DTYPE;
@@ -146,6 +156,12 @@ static void collect(MlirOperation op, void *user) {
 
 static bool droppable(MlirOperation op) {
     const emit_row *row = emit_row_of(op);
+    if (adze_is_op(op, "adze.instruction")) { /* with a result and no memory it only computes */
+        bool memory = mlirOperationGetNumResults(op) != 1;
+        for (intptr_t i = 0; i < mlirOperationGetNumOperands(op); i++)
+            memory |= mlirTypeIsAMemRef(mlirValueGetType(mlirOperationGetOperand(op, i)));
+        return !memory;
+    }
     return row && (row->pure || row->emit == emit_region || row->emit == emit_get_weight ||
                    row->emit == emit_state_ref || row->emit == emit_memref_cast ||
                    row->emit == emit_alloca);
@@ -198,7 +214,7 @@ static const char *name_by_use(emitter *em, MlirValue value) {
     if (!mlirValueIsAOpResult(value))
         return NULL;
     MlirOperation op = mlirOpResultGetOwner(value);
-    if (adze_is_op(op, "memref.load")) {
+    if (adze_is_op(op, "memref.load") || adze_is_op(op, "vector.load")) {
         binding *from = emit_lookup(em, mlirOperationGetOperand(op, 0));
         if (from && from->e.prec == PREC_PRIMARY)
             return adze_arena_printf(em->arena, strlen(from->e.text) > 2 ? "%s_v" : "%sv",
@@ -234,7 +250,8 @@ void emit_pure(emitter *em, MlirValue value, expr e) {
     MlirOperation op = mlirOpResultGetOwner(value);
     bool once = uses == 1 && mlirBlockEqual(mlirOperationGetBlock(user), mlirOperationGetBlock(op));
     const char *hint = emit_value_name(em, value);
-    bool last = adze_is_op(user, "scf.yield") || adze_is_op(user, "memref.store");
+    bool last = adze_is_op(user, "scf.yield") || adze_is_op(user, "memref.store") ||
+                adze_is_op(user, "vector.store");
     size_t limit = last ? FOLD_LAST : hint ? FOLD_NAMED : FOLD_MAX;
     bool trivial = e.prec == PREC_PRIMARY && !e.memory && !e.varying && strlen(e.text) < 12 &&
                    !strpbrk(e.text, "(["); /* another name for a name */

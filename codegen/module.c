@@ -11,6 +11,8 @@
 #include <string.h>
 
 const char *adze_c_type(const adze_c_module *m, int type) {
+    if (type >= ADZE_C_VECTOR)
+        return m->target->vector_types[type - ADZE_C_VECTOR].c_type;
     return type == ADZE_C_INDEX ? m->index_type : adze_dtype_get((adze_dtype)type)->c_type;
 }
 
@@ -447,10 +449,11 @@ static void count_ops(MlirOperation op, void *user) {
 }
 
 bool adze_c_module_read(adze_context *ctx, MlirModule module, const char *name,
-                        adze_weights_mode mode, adze_c_module *out) {
+                        adze_weights_mode mode, const adze_target *target, adze_c_module *out) {
     adze_arena *arena = ctx->arena;
     adze_c_module *m = out;
-    *m = (adze_c_module){.ctx = ctx, .module = module, .weights_mode = mode, .index_type = "int"};
+    *m = (adze_c_module){
+        .ctx = ctx, .module = module, .target = target, .weights_mode = mode, .index_type = "int"};
     m->name = adze_c_identifier(arena, name);
     char *upper = adze_arena_strdup(arena, m->name);
     for (char *p = upper; *p; p++)

@@ -22,7 +22,7 @@ static bool read_models(tree *t) {
     for (int i = 0; i < t->n; i++) {
         const adze_tree_model *model = &t->models[i];
         adze_c_module *m = &t->modules[i];
-        if (!adze_c_module_read(t->ctx, model->module, model->name, ADZE_WEIGHTS_C, m))
+        if (!adze_c_module_read(t->ctx, model->module, model->name, ADZE_WEIGHTS_C, t->target, m))
             return false;
         m->weights_mode = choose(t, weights_used(m));
         if (m->weights_mode == ADZE_WEIGHTS_FILE && t->target->bare)

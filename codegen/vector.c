@@ -79,6 +79,11 @@ static int fits(const adze_value_type *have, const adze_value_type *want, char s
     return want->base == best ? 4 : 1;
 }
 
+int adze_vector_fit(MlirType type, const adze_value_type *operand) {
+    adze_value_type have;
+    return describe(type, &have) ? fits(&have, operand, 'n') : 0;
+}
+
 /* The vector type of the target that holds `type`; -1: none. */
 int adze_vector_type_index(const adze_target *target, MlirType type) {
     adze_value_type have;

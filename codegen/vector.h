@@ -38,6 +38,8 @@ bool adze_vector_find(const adze_target *target, const char *op, MlirType result
 /* The row that loads or stores a vector; `masked`: with lanes left out. NULL: none. */
 const adze_instruction *adze_vector_memory_row(const adze_target *target, bool store, bool masked,
                                                MlirType vector);
+/* How well a value suits an operand of a row: 0 not at all, more is better. Signless integers suit either sign. */
+int adze_vector_fit(MlirType type, const adze_value_type *operand);
 /* Where the target's vector types have this one, or -1. */
 int adze_vector_type_index(const adze_target *target, MlirType type);
 

@@ -193,7 +193,7 @@ static bool lower(state *s) {
 
 static bool write_tree(state *s, adze_c_module *m) {
     adze_context *ctx = s->ctx;
-    if (!adze_c_module_read(ctx, s->module, "net", ADZE_WEIGHTS_C, m))
+    if (!adze_c_module_read(ctx, s->module, "net", ADZE_WEIGHTS_C, s->target, m))
         return false;
     if (m->weight_bytes > WEIGHTS_IN_C)
         m->weights_mode = ADZE_WEIGHTS_FILE;

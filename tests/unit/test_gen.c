@@ -193,7 +193,7 @@ static void emit_case(prepared *p, adze_text *c, const char **runtime, int *n_ru
         die(p, "gives loops that do not verify");
     adze_c_module m;
     const char *name = adze_arena_printf(p->ctx->arena, "c%d", p->number);
-    if (!adze_c_module_read(p->ctx, module, name, ADZE_WEIGHTS_C, &m) || !adze_emit_kernels(&m))
+    if (!adze_c_module_read(p->ctx, module, name, ADZE_WEIGHTS_C, NULL, &m) || !adze_emit_kernels(&m))
         die(p, "has no C");
     assert_int_equal(m.n_kernels, 1);
     for (int i = 0; i < m.n_runtime; i++) {
