@@ -52,10 +52,46 @@ static bool same_batch(const adze_shape *x, const adze_shape *y) {
            : !x->symbols[0] || !y->symbols[0] || !strcmp(x->symbols[0], y->symbols[0]);
 }
 
+/* The weight's shape before it was packed (adze.weight_shape), when the packed one and its bias hold as much as the
+ * kernel reads: [group * panels, runs, ceil(run / depth), columns, depth]. */
+static const char *packed_weight(const adze_checked *c, adze_shape *k) {
+    int64_t dims[ADZE_MAX_RANK], how[2], d[2 * ADZE_MAX_RANK];
+    int rank = adze_get_i64s(c->op, "adze.weight_shape", ADZE_MAX_RANK, dims);
+    const adze_shape *have = &c->x[1];
+    if (c->which != ADZE_OP_conv || !adze_window_axes_of(c->op, rank).last || rank < 2 || have->rank != 5 ||
+        adze_get_i64s(c->op, "adze.packed", 2, how) != 2 || !positive(how, 2) || !positive(dims, rank))
+        return "a packing without its parameters";
+    int64_t group = adze_get_i64(c->op, "group"), outputs = dims[rank - 1], run = dims[rank - 2], runs = 1;
+    if (group < 1 || outputs % group || adze_get_i64s(c->op, "dilations", ADZE_MAX_RANK, d) != rank - 2)
+        return "its groups do not divide its channels";
+    bool wide = rank > 2 && group == 1 && (d[rank - 3] == 1 || dims[rank - 3] == 1);
+    for (int i = 0; i < rank - 2; i++)
+        if (__builtin_mul_overflow(i == rank - 3 && wide ? run : runs, dims[i],
+                                   i == rank - 3 && wide ? &run : &runs))
+            return "an impossibly large weight";
+    outputs /= group;
+    int64_t panels = outputs / how[0] + (outputs % how[0] != 0), all;
+    if (have->dims[0] < 1 || have->dims[0] % group || have->dims[0] / group != panels ||
+        have->dims[1] != runs || have->dims[2] != run / how[1] + (run % how[1] != 0) ||
+        have->dims[3] != how[0] || have->dims[4] != how[1] ||
+        __builtin_mul_overflow(have->dims[0], how[0], &all))
+        return "its packed weight has another shape than its parameters say";
+    if (c->has_x[2] && (c->x[2].rank != 1 || c->x[2].dims[0] != all))
+        return "its packed bias does not have one entry a column";
+    k->rank = rank;
+    memcpy(k->dims, dims, (size_t)rank * sizeof *dims);
+    return NULL;
+}
+
 /* The extents of x, its weight and y, whose axes ir/window.h tells. */
 static const char *convolution(const adze_checked *c, window *w) {
     bool transposed = c->which == ADZE_OP_conv_transpose;
-    const adze_shape *x = &c->x[0], *k = &c->x[1], *y = &c->y[0];
+    const adze_shape *x = &c->x[0], *y = &c->y[0];
+    adze_shape weight = c->x[1], *k = &weight;
+    bool packed = !mlirAttributeIsNull(adze_get(c->op, "adze.packed"));
+    const char *bad = packed && c->has_x[1] ? packed_weight(c, k) : NULL;
+    if (bad)
+        return bad;
     int bias = c->which == ADZE_OP_deform_conv ? 3 : 2;
     int64_t group = adze_get_i64(c->op, "group"), channels;
     if (!c->has_x[1] || x->rank < 2 || k->rank != x->rank || y->rank != x->rank)
@@ -64,7 +100,7 @@ static const char *convolution(const adze_checked *c, window *w) {
     w->n = x->rank - 2;
     for (int i = 0; i < w->n; i++)
         w->kernel[i] = k->dims[at.w_spatial + i];
-    const char *bad = read_window(c, w);
+    bad = read_window(c, w);
     if (bad)
         return bad;
     /* the weight holds all of one side's channels, and of the other's those of one group */
@@ -76,7 +112,7 @@ static const char *convolution(const adze_checked *c, window *w) {
     channels = transposed ? whole : channels;
     if (x->dims[at.channel] != channels || y->dims[at.channel] != outputs || !same_batch(x, y))
         return "its channels, groups and weight do not fit together";
-    if (c->has_x[bias] && (c->x[bias].rank != 1 || c->x[bias].dims[0] != outputs))
+    if (!packed && c->has_x[bias] && (c->x[bias].rank != 1 || c->x[bias].dims[0] != outputs))
         return "its bias does not have one entry a channel";
     for (int i = 0; i < w->n; i++)
         if (transposed ? y->dims[at.spatial + i] > INT32_MAX || x->dims[at.spatial + i] > INT32_MAX
