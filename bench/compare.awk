@@ -28,7 +28,7 @@ function group_of(model,    key) {
     return min[key] >= border_ns ? "float" : "small"
 }
 END {
-    print "model", "group", "threads", "adze_min_ms", "adze_median_ms", "peer_min_ms", "peer_median_ms", "ratio" >models
+    print "model", "group", "threads", "adze_min_ms", "adze_median_ms", "peer_min_ms", "peer_median_ms", "ratio", "goal" >models
     print "group", "threads", "models", "geometric_mean", "goal", "worst", "worst_model", "least" >groups
     for (g = 1; g <= n_groups; g++) {
         group = group_names[g]
@@ -44,7 +44,7 @@ END {
                 printf "  %-22s adze %9.4f (%9.4f)  peer %9.4f (%9.4f)  ratio %6.2f\n", order[m], min[a] / 1e6,
                     median(medians[a]) / 1e6, min[p] / 1e6, median(medians[p]) / 1e6, ratio
                 print order[m], group, threads[t], min[a] / 1e6, median(medians[a]) / 1e6, min[p] / 1e6,
-                    median(medians[p]) / 1e6, sprintf("%.3f", ratio) >models
+                    median(medians[p]) / 1e6, sprintf("%.3f", ratio), goal[group] >models
             }
             if (!n) continue
             printf "  geometric mean of %d: %.2f (goal %.1f), least %.2f (%s)\n\n", n, exp(logs / n), goal[group], worst, worst_model
