@@ -203,8 +203,10 @@ static expr instruction(emitter *em, MlirOperation op, const adze_instruction *r
         if (v->base == 'n' && !args[i].constant)
             args[i].text = adze_arena_printf(em->arena, "(size_t)%s", expr_operand(em, args[i], PREC_UNARY));
         if (times_used(row->c, i) > 1 && strpbrk(args[i].text, "([ ")) {
-            const char *name = emit_declare(em, v->pointer ? "p" : "v", "v");
-            if (v->pointer)
+            const char *name = emit_declare(em, v->pointer ? "p" : v->base == 'n' ? "n" : "v", "v");
+            if (v->base == 'n')
+                emit_line(em, "const size_t %s = %s;", name, args[i].text);
+            else if (v->pointer)
                 emit_line(em, "%s%s *const %s = %s;", v->pointer == '*' ? "const " : "",
                           adze_c_type(em->m, args[i].type), name, args[i].text);
             else
