@@ -600,7 +600,8 @@ ROW_HANDLER(emit_requantize) {
     args[3] = expr_int(em, ADZE_i32, adze_get_i64(op, "zero_point"));
     args[4] = expr_int(em, ADZE_i32, adze_get_i64(op, "low"));
     args[5] = expr_int(em, ADZE_i32, adze_get_i64(op, "high"));
-    expr e = runtime_call(em, "adze_int.h", ADZE_i32, row->c, 6, args);
+    bool untied = !mlirAttributeIsNull(adze_get(op, "adze.untied"));
+    expr e = runtime_call(em, "adze_int.h", ADZE_i32, untied ? "adze_requantize_untied" : row->c, 6, args);
     e.ranged = true;
     e.low = args[4].integer;
     e.high = args[5].integer;

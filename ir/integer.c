@@ -79,6 +79,17 @@ int64_t adze_requantize_ref(int64_t acc, int32_t m, int32_t s, int64_t zero_poin
     return clamp(zero_point + clamp(rounded, -limit, limit), low, high);
 }
 
+bool adze_requant_untied(int32_t m, int32_t s, double reach, int64_t zero_point) {
+    if (m <= 0 || s < 33 || s > 54)
+        return false;
+    const double added = ldexp(1, s - 33) + ldexp(fabs((double)zero_point), s - 32);
+    int zeros = 0;
+    while (!(m >> zeros & 1))
+        zeros++;
+    /* every 32-bit acc times m has an upper half of at most 2^30 */
+    return added < 0x1p30 && fmin(reach, 0x1p31) < ldexp(1, s - 1 - zeros);
+}
+
 int64_t adze_quantize_ref(double quotient, int64_t zero_point, int64_t low, int64_t high) {
     if (isnan(quotient))
         return clamp(zero_point, low, high);

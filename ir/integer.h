@@ -26,6 +26,16 @@ int64_t adze_round_divide(int64_t a, int64_t b);
 int64_t adze_requantize_ref(int64_t acc, int32_t m, int32_t s, int64_t zero_point, int64_t low,
                             int64_t high);
 
+/* Whether acc * m / 2^s lies halfway between two integers for no acc with 0 < |acc| <= reach: then rounding half up is
+ * rounding half to even, and the upper 32 bits of the product are all that is needed,
+ *
+ *   zero_point + floor((acc * m + 2^(s-1)) / 2^s)
+ *     = (floor(acc * m / 2^32) + 2^(s-33) + zero_point * 2^(s-32)) >> (s - 32)
+ *
+ * in 32-bit arithmetic: also asks 33 <= s and that the sum fits 32 bits for every 32-bit acc. A tie needs
+ * acc * m = 2^(s-1) * (an odd number), so acc must bring s - 1 - (trailing zero bits of m) factors of two. */
+bool adze_requant_untied(int32_t m, int32_t s, double reach, int64_t zero_point);
+
 /* y = clamp(zero_point + round_half_even(quotient), low, high); NaN gives the zero point. The
  * caller has divided by the scale. */
 int64_t adze_quantize_ref(double quotient, int64_t zero_point, int64_t low, int64_t high);

@@ -58,25 +58,27 @@ static const char *table_name(const integer *t, const char *suffix) {
                        adze_arena_printf(t->ctx->arena, "%s_%s", *node ? node : "k", suffix));
 }
 
-/* One adze.requantize of the body's accumulator. */
+/* One adze.requantize of the body's accumulator; `untied`: adze_requant_untied holds for all its multipliers. */
 static adze_scalar requantize(adze_generic *g, adze_scalar acc, adze_scalar m, adze_scalar s,
-                              int64_t zero_point, adze_dtype storage) {
+                              int64_t zero_point, adze_dtype storage, bool untied) {
     int64_t low, high;
     adze_integer_range(storage, &low, &high);
     adze_named attrs[] = {{"zero_point", adze_i64(g->ctx, zero_point)},
                           {"low", adze_i64(g->ctx, low)},
-                          {"high", adze_i64(g->ctx, high)}};
+                          {"high", adze_i64(g->ctx, high)},
+                          {"adze.untied", mlirUnitAttrGet(g->ctx->mlir)}};
     MlirValue operands[] = {acc.value, m.value, s.value};
     adze_scalar wide = {adze_build1(&g->body, "adze.requantize", 3, operands,
-                                    mlirValueGetType(acc.value), 3, attrs),
+                                    mlirValueGetType(acc.value), untied ? 4 : 3, attrs),
                         ADZE_i32};
     adze_scalar narrow = wide;
     adze_scalar_cast(&g->body, wide, storage, false, &narrow);
     return narrow;
 }
 
-/* Factors per channel, or one for all when n is 1. */
-static bool requantize_channels(const integer *t, MlirValue acc, int n, const double *factor) {
+/* Factors per channel, or one for all when n is 1; |acc| is at most reach[channel]. */
+static bool requantize_channels(const integer *t, MlirValue acc, int n, const double *factor,
+                                int n_reach, const double *reach) {
     adze_generic g = adze_generic_new(t->b, t->module, t->op);
     g.n_dims = t->ys.rank;
     adze_shape out = adze_shape_with(t->ctx, &t->ys, t->ys.dtype);
@@ -86,16 +88,20 @@ static bool requantize_channels(const integer *t, MlirValue acc, int n, const do
     int x = adze_generic_in(&g, acc, (MlirValue){NULL}, exprs);
     int64_t dims[] = {n};
     adze_tensor m = i32_table(t, 1, dims), s = i32_table(t, 1, dims);
+    int32_t *multiplier = adze_tensor_data(&m), *shift = adze_tensor_data(&s);
     for (int i = 0; i < n; i++)
-        adze_requant_scale(factor[i], (int32_t *)adze_tensor_data(&m) + i,
-                           (int32_t *)adze_tensor_data(&s) + i);
+        adze_requant_scale(factor[i], multiplier + i, shift + i);
+    bool untied = true;
+    for (int i = 0; i < n_reach || i < n; i++)
+        untied &= adze_requant_untied(multiplier[n > 1 ? i : 0], shift[n > 1 ? i : 0],
+                                      reach[n_reach > 1 ? i : 0], t->qy.zero_point[0]);
     int pm = adze_generic_table(&g, &m, table_name(t, "multiplier"), t->axes.channel);
     int ps = adze_generic_table(&g, &s, table_name(t, "shift"), t->axes.channel);
     if (!adze_generic_out(&g, &out, NULL))
         return false;
     adze_generic_begin(&g);
     adze_scalar y = requantize(&g, adze_generic_arg(&g, x), adze_generic_arg(&g, pm),
-                               adze_generic_arg(&g, ps), t->qy.zero_point[0], t->ys.dtype);
+                               adze_generic_arg(&g, ps), t->qy.zero_point[0], t->ys.dtype, untied);
     adze_generic_end(&g, &y, t->results);
     return true;
 }
@@ -158,6 +164,28 @@ static void mark_exact(const integer *t, MlirValue acc) {
     adze_set(adze_defining(acc), "adze.no_overflow", mlirUnitAttrGet(t->ctx->mlir));
 }
 
+/* The largest |accumulator| of each channel, whatever the input is: from the weight itself where it is constant. */
+static bool channel_reach(const integer *t, const adze_shape *ws, const adze_quant *qw, double *out) {
+    MlirValue weight = mlirOperationGetOperand(t->op, 1), bias = mlirOperationGetOperand(t->op, 2);
+    const int axis = t->axes.w_out;
+    const size_t channels = (size_t)ws->dims[axis];
+    adze_tensor w, b;
+    bool has_bias = !adze_is_none(bias);
+    if (!adze_constant_value(t->ctx, t->module, weight, &w) ||
+        (has_bias && !adze_constant_value(t->ctx, t->module, bias, &b)))
+        return false;
+    size_t inner = 1;
+    for (int d = axis + 1; d < ws->rank; d++)
+        inner *= (size_t)ws->dims[d];
+    for (size_t c = 0; c < channels; c++)
+        out[c] = 0;
+    for (size_t i = 0; i < adze_tensor_count(&w); i++)
+        out[i / inner % channels] += fabs(adze_tensor_get_f64(&w, i) - (double)qw->zero_point[0]);
+    for (size_t c = 0; c < channels; c++)
+        out[c] = out[c] * reach(&t->qx) + (has_bias ? fabs(adze_tensor_get_f64(&b, c)) : 0);
+    return true;
+}
+
 static bool conv(integer *t) {
     adze_shape ws;
     adze_quant qw;
@@ -192,8 +220,15 @@ static bool conv(integer *t) {
     double *factor = ADZE_NEW_ARRAY(t->ctx->arena, double, (size_t)qw.n);
     for (int i = 0; i < qw.n; i++)
         factor[i] = t->qx.scale[0] * qw.scale[i] / (t->quant_y ? t->qy.scale[0] : 1);
-    if (t->quant_y)
-        return requantize_channels(t, acc, qw.n, factor);
+    if (t->quant_y) {
+        double *most = ADZE_NEW_ARRAY(t->ctx->arena, double, (size_t)ws.dims[t->axes.w_out] + 1);
+        int n_most = (int)ws.dims[t->axes.w_out];
+        if (!channel_reach(t, &ws, &qw, most)) {
+            n_most = 1;
+            most[0] = 0x1p31;
+        }
+        return requantize_channels(t, acc, qw.n, factor, n_most, most);
+    }
     if (adze_dtype_get(t->ys.dtype)->cls != 'F')
         return fail(t, "the result is neither quantized, nor float, nor 32-bit integer");
     return dequantize_channels(t, acc, qw.n, factor);
@@ -263,6 +298,7 @@ static bool pool(integer *t) {
             counts[d][o] =
                 (double)axis_count(t, d, n, o, kernel, strides, pads, dilations, include_pad);
     }
+    bool untied = true;
     for (int64_t i = 0; i < plane; i++) {
         double count = 1;
         int64_t rest = i;
@@ -274,6 +310,7 @@ static bool pool(integer *t) {
         if (count > 0)
             adze_requant_scale(t->qx.scale[0] / (t->qy.scale[0] * count), &pm[i], &ps[i]);
         uniform &= pm[i] == pm[0] && ps[i] == ps[0];
+        untied &= adze_requant_untied(pm[i], ps[i], taps * reach(&t->qx), t->qy.zero_point[0]);
     }
     if (uniform && plane > 1) {
         int64_t one = 1;
@@ -306,7 +343,7 @@ static bool pool(integer *t) {
         return false;
     adze_generic_begin(&g);
     adze_scalar y = requantize(&g, adze_generic_arg(&g, x), adze_generic_arg(&g, im),
-                               adze_generic_arg(&g, is), t->qy.zero_point[0], t->ys.dtype);
+                               adze_generic_arg(&g, is), t->qy.zero_point[0], t->ys.dtype, untied);
     adze_generic_end(&g, &y, t->results);
     if (mlirOperationGetNumResults(t->op) > 1)
         t->results[1] = adze_none_value(t->b);

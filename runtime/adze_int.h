@@ -23,6 +23,16 @@ static inline int32_t adze_requantize(int32_t acc, int32_t multiplier, int32_t s
     return y < low ? low : y > high ? high : (int32_t)y;
 }
 
+/* The same where it is known that no product lies halfway between two results and that shift is at least 33
+ * (adze_requant_untied in the compiler): the upper half of the product is enough. */
+static inline int32_t adze_requantize_untied(int32_t acc, int32_t multiplier, int32_t shift,
+                                             int32_t zero_point, int32_t low, int32_t high) {
+    const uint32_t half = UINT32_C(1) << (shift - 33), zero = (uint32_t)zero_point << (shift - 32);
+    const int32_t upper = (int32_t)(((int64_t)acc * multiplier) >> 32);
+    const int32_t y = (upper + (int32_t)(half + zero)) >> (shift - 32);
+    return y < low ? low : y > high ? high : y;
+}
+
 /* Minimum, maximum, and division that never traps: a quotient by zero and its remainder
  * are zero; the least value divided by -1 is itself. */
 #define ADZE_INT_COMMON(name, type)                                                                \

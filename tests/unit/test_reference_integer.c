@@ -1,5 +1,6 @@
 /* The scalars of the integer definition, against exact arithmetic of more bits than they use. */
 #include "ir/integer.h"
+#include "runtime/adze_int.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -95,6 +96,34 @@ static void test_requantize(void **state) {
     assert_int_equal(adze_requantize_ref(INT32_MIN, INT32_MAX, 0, 100, -128, 127), -128);
 }
 
+/* The short form of generated code, wherever the proof allows it; and that it does refuse ties. */
+static void test_untied(void **state) {
+    (void)state;
+    int allowed = 0;
+    for (int i = 0; i < 1000000; i++) {
+        const int zeros = (int)(next() % 31);
+        const int32_t m = (int32_t)((next() % (1u << 30) + (1u << 30)) >> zeros << zeros);
+        const int32_t s = (int32_t)(next() % 63);
+        const int64_t zero = (int64_t)(next() % 256) - 128, reach = (int64_t)(next() >> (32 + next() % 31));
+        if (!adze_requant_untied(m, s, (double)reach, zero))
+            continue;
+        allowed++;
+        const int64_t ends[] = {reach, -reach, reach / 2, 0, 1, -1, (int64_t)(next() % (uint64_t)(reach + 1))};
+        for (size_t k = 0; k < ADZE_COUNT(ends); k++) {
+            const int64_t acc = ends[k] > INT32_MAX ? INT32_MAX : ends[k] < INT32_MIN ? INT32_MIN : ends[k];
+            if (acc <= reach && acc >= -reach)
+                assert_int_equal(adze_requantize_untied((int32_t)acc, m, s, (int32_t)zero, -128, 127),
+                                 adze_requantize_ref(acc, m, s, zero, -128, 127));
+        }
+    }
+    assert_true(allowed > 50000);
+    /* 2^7 * 2^30 / 2^38 is a half */
+    assert_false(adze_requant_untied(1 << 30, 38, 128, 0));
+    assert_true(adze_requant_untied(1 << 30, 38, 127, 0));
+    assert_false(adze_requant_untied(1 << 30, 32, 1, 0));
+    assert_false(adze_requant_untied(0, 62, 1, 0));
+}
+
 static void test_softmax(void **state) {
     (void)state;
     int32_t table[256];
@@ -119,6 +148,7 @@ int main(void) {
         cmocka_unit_test(test_scale),
         cmocka_unit_test(test_pair),
         cmocka_unit_test(test_requantize),
+        cmocka_unit_test(test_untied),
         cmocka_unit_test(test_softmax),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
