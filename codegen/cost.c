@@ -2,6 +2,7 @@
  * vary (a window clipped at the border, the last tile) counts with its largest number of trips, found by
  * interval arithmetic over its bounds, so the counts are upper bounds and exact where bounds are numbers. */
 #include "codegen/emit_internal.h"
+#include "codegen/gen.h"
 
 #include <mlir-c/BuiltinTypes.h>
 
@@ -17,13 +18,48 @@ static int64_t clamp(int64_t v) {
 static int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t most(int64_t a, int64_t b) { return a > b ? a : b; }
 
+/* The last arguments of a kernel whose items are shared out, as one call for all of them gets them. */
+static interval share(MlirValue value, int64_t items) {
+    MlirBlock block = mlirBlockArgumentGetOwner(value);
+    intptr_t n = mlirBlockGetNumArguments(block), first = n;
+    while (first > 0 && mlirTypeIsAIndex(mlirValueGetType(mlirBlockGetArgument(block, first - 1))))
+        first--;
+    bool end = mlirBlockArgumentGetArgNumber(value) == first + 1;
+    return (interval){end ? clamp(items) : 0, end ? clamp(items) : 0};
+}
+
+/* The bounded dimension that memref.dim reads off an argument. */
+static interval extent(MlirOperation dim) {
+    MlirValue memory = mlirOperationGetOperand(dim, 0);
+    MlirOperation axis = adze_defining(mlirOperationGetOperand(dim, 1));
+    if (!mlirValueIsABlockArgument(memory) || mlirOperationIsNull(axis))
+        return unknown;
+    MlirOperation function = mlirBlockGetParentOperation(mlirBlockArgumentGetOwner(memory));
+    MlirAttribute all = adze_get(function, "arg_attrs"), dims = {NULL};
+    intptr_t i = mlirBlockArgumentGetArgNumber(memory), d = adze_get_i64(axis, "value");
+    if (!mlirAttributeIsNull(all) && i < mlirArrayAttrGetNumElements(all))
+        dims = mlirDictionaryAttrGetElementByName(mlirArrayAttrGetElement(all, i),
+                                                  mlirStringRefCreateFromCString("adze.dims"));
+    if (mlirAttributeIsNull(dims) || d < 0 || d >= mlirArrayAttrGetNumElements(dims))
+        return unknown;
+    MlirStringRef name = mlirStringAttrGetValue(mlirArrayAttrGetElement(dims, d));
+    for (MlirOperation op = mlirBlockGetFirstOperation(mlirOperationGetBlock(function));
+         !mlirOperationIsNull(op); op = mlirOperationGetNextInBlock(op))
+        if (adze_is_op(op, "adze.dim") &&
+            mlirStringRefEqual(mlirStringAttrGetValue(adze_get(op, "sym_name")), name))
+            return (interval){clamp(adze_get_i64(op, "lo")), clamp(adze_get_i64(op, "hi"))};
+    return unknown;
+}
+
 /* Values of type index that the generators compute; `depth` bounds the search. */
 static interval range(MlirValue value, int depth) {
     if (depth == 0)
         return unknown;
     MlirOperation op = adze_defining(value);
-    if (mlirOperationIsNull(op)) { /* an induction variable */
+    if (mlirOperationIsNull(op)) { /* an induction variable, or where a thread's items begin and end */
         MlirOperation loop = mlirBlockGetParentOperation(mlirBlockArgumentGetOwner(value));
+        if (!mlirAttributeIsNull(adze_get(loop, "adze.parallel")))
+            return share(value, adze_get_i64(loop, "adze.parallel"));
         if (!adze_is_op(loop, "scf.for") || mlirBlockArgumentGetArgNumber(value) != 0)
             return unknown;
         interval low = range(mlirOperationGetOperand(loop, 0), depth - 1);
@@ -34,6 +70,8 @@ static interval range(MlirValue value, int depth) {
         int64_t v = adze_get_i64(op, "value");
         return (interval){clamp(v), clamp(v)};
     }
+    if (adze_is_op(op, "memref.dim"))
+        return extent(op);
     if (mlirOperationGetNumOperands(op) != 2)
         return unknown;
     interval a = range(mlirOperationGetOperand(op, 0), depth - 1);
@@ -104,3 +142,14 @@ static void count(MlirOperation op, uint64_t times, adze_c_kernel *k) {
 }
 
 void emit_count_costs(MlirOperation kernel, adze_c_kernel *k) { count(kernel, 1, k); }
+
+int64_t adze_index_most(MlirValue index) {
+    enum { SEARCH = 8 };
+    return range(index, SEARCH).high;
+}
+
+double adze_gen_operations(MlirOperation op) {
+    adze_c_kernel k = {0};
+    count(op, trips_of(op), &k);
+    return (double)k.loads + (double)k.stores + (double)k.multiplies;
+}

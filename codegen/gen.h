@@ -20,6 +20,7 @@ typedef struct adze_gen {
     MlirModule module;
     const adze_target *target; /* NULL: portable C only */
     MlirOperation kernel; /* the L2 function being lowered */
+    bool several_roots;   /* more than one operation stores its results */
     adze_builder b;       /* where the next L3 operation goes */
     /* What was read so far at which index, so that a value with two readers is computed once; entries
      * of an inner scope are forgotten when it closes. */
@@ -112,6 +113,29 @@ bool adze_conv_row_type(adze_gen *g, MlirOperation op, adze_dtype *type);
 /* Puts the sums at index (all axes but the last) and base .. base + count on the last into row[0 ..]. */
 bool adze_gen_conv_row(adze_gen *g, MlirOperation op, const MlirValue *index, MlirValue base,
                        MlirValue count, MlirValue row);
+
+/* ---- threads (parallel.c; docs/decisions/0010) ---- */
+
+/* Threads of the tree: the module's adze.threads. */
+int adze_gen_threads(const adze_gen *g);
+typedef struct adze_parallel {
+    MlirValue begin, end; /* the items that a call of the kernel computes */
+    MlirValue part;       /* whose work memory it uses */
+} adze_parallel;
+/* Lets threads share the kernel's work: `items` whole outputs, or blocks of them, each computed alone and
+ * in the same way whoever computes it; an expression over constants and extents, built outside of all
+ * loops. `operations` (loads, stores, multiplications) is the work of the whole kernel; with `part` the
+ * kernel also gets its part's number. Call it once a kernel, for its outermost loop.
+ * False, and the bounds 0 and items: one thread does it all (one is all there is, there is too little
+ * work, or several operations store results). */
+bool adze_gen_parallel(adze_gen *g, MlirValue items, double operations, bool part, adze_parallel *out);
+/* The same for a loop that has been built and has nothing around it that has work of its own: its bounds
+ * become the shares of its turns, in multiples of `grain` turns. */
+void adze_gen_parallel_loop(adze_gen *g, const adze_for *loop, int64_t grain, double operations);
+/* Operations of a loop with all its turns, those in it included; bounded extents at their most. */
+double adze_gen_operations(MlirOperation loop);
+/* The most that an index can be, as far as its computation shows; INT32_MAX when it shows nothing. */
+int64_t adze_index_most(MlirValue index);
 
 /* ---- the two tables (gen_table.c) ---- */
 

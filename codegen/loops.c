@@ -114,6 +114,28 @@ static bool block_elements(adze_gen *g, const adze_schedule *schedule, MlirValue
     return ok;
 }
 
+/* Threads share the outermost loop that has turns enough for any number of them, or the longest. Elements
+ * are computed by themselves, so any loop of the nest would do; blocks of the innermost, as vectors must
+ * end where they end with one thread. */
+static void share_out(adze_gen *g, const adze_for *tiles, int n_tiles, const adze_for *loops, int n_loops) {
+    enum { ENOUGH = 16, GRAIN = 256 };
+    const adze_for *best = NULL;
+    int64_t turns = 0, grain = 1;
+    for (int i = 0; i < n_tiles + n_loops && turns < ENOUGH; i++) {
+        const adze_for *loop = i < n_tiles ? &tiles[i] : &loops[i - n_tiles];
+        int64_t step = 1, unit = i + 1 < n_tiles + n_loops ? 1 : GRAIN;
+        adze_index_known(mlirOperationGetOperand(loop->op, 2), &step);
+        int64_t n = adze_index_most(mlirOperationGetOperand(loop->op, 1)) / (step * unit);
+        if (n <= turns)
+            continue;
+        best = loop;
+        turns = n;
+        grain = unit;
+    }
+    if (best && adze_gen_threads(g) > 1)
+        adze_gen_parallel_loop(g, best, grain, adze_gen_operations((n_tiles ? tiles : loops)->op));
+}
+
 /* for each tile { for each element of the tile { out[i] = read(value, i) } } */
 static bool default_nest(adze_gen *g, const adze_schedule *schedule, MlirValue value,
                          MlirValue memref) {
@@ -170,10 +192,12 @@ static bool default_nest(adze_gen *g, const adze_schedule *schedule, MlirValue v
     if (!(sums.ptr ? block_elements(g, schedule, sums, &shape, value, memref, index)
                    : one_element(g, value, memref, index)))
         return false;
-    while (n_loops)
-        adze_for_end(g, &loops[--n_loops], NULL, NULL);
-    while (n_tiles)
-        adze_for_end(g, &tiles[--n_tiles], NULL, NULL);
+    int n_inner = n_loops, n_outer = n_tiles;
+    while (n_inner)
+        adze_for_end(g, &loops[--n_inner], NULL, NULL);
+    while (n_outer)
+        adze_for_end(g, &tiles[--n_outer], NULL, NULL);
+    share_out(g, tiles, n_tiles, loops, n_loops);
     return true;
 }
 
@@ -235,12 +259,26 @@ static bool is_structured(MlirOperation op) {
     return false;
 }
 
+static bool has_several_roots(MlirBlock block) {
+    MlirOperation first = {NULL};
+    for (MlirOperation op = mlirBlockGetFirstOperation(block); !mlirOperationIsNull(op);
+         op = mlirOperationGetNextInBlock(op)) {
+        if (!adze_is_op(op, "bufferization.materialize_in_destination"))
+            continue;
+        MlirOperation root = adze_defining(mlirOperationGetOperand(op, 0));
+        if (!mlirOperationIsNull(first) && !mlirOperationEqual(first, root))
+            return true;
+        first = root;
+    }
+    return false;
+}
+
 static bool lower_kernel(adze_context *ctx, MlirModule module, const adze_target *target,
                          MlirOperation kernel) {
     MlirBlock block = mlirRegionGetFirstBlock(mlirOperationGetRegion(kernel, 0));
     MlirOperation end = mlirBlockGetTerminator(block);
     adze_gen g = {.ctx = ctx, .module = module, .target = target, .kernel = kernel,
-                  .b = adze_before(ctx, end)};
+                  .b = adze_before(ctx, end), .several_roots = has_several_roots(block)};
 
     /* The structured operations stay in front while loops are built behind them. */
     for (MlirOperation op = mlirBlockGetFirstOperation(block); !mlirOperationEqual(op, end);
