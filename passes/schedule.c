@@ -57,6 +57,7 @@ static void choose_lanes(const adze_target *target, const char *element, int64_t
 void adze_register_block(int64_t outputs, int64_t width, int64_t lanes, int64_t registers,
                          adze_schedule *out) {
     enum { MAX_VECTORS = 6, MAX_ROWS = 16, LATENCY = 8 };
+    static const double LOAD = 0.3; /* of a multiplication: most loads hide behind them */
     int64_t vectors = (outputs + lanes - 1) / lanes;
     double best = 0;
     out->rows = out->vectors = 1;
@@ -64,12 +65,11 @@ void adze_register_block(int64_t outputs, int64_t width, int64_t lanes, int64_t 
         int64_t panels = (vectors + v - 1) / v;
         int64_t most = (registers - v - 1) / v;
         for (int64_t r = 1; r <= most && r <= MAX_ROWS && r <= width; r++) {
-            /* multiplications, or loads, or the latency of one: a step costs what takes longest */
+            /* a step costs its multiplications, at least the latency of one, and something for loads */
             int64_t full = width / r, rest = width % r;
-            int64_t step = r * v > r + v ? r * v : r + v, last = rest * v > rest + v ? rest * v : rest + v;
-            step = step > LATENCY ? step : LATENCY;
-            last = last > LATENCY ? last : LATENCY;
-            double cost = (double)panels * ((double)full * (double)step + (rest ? (double)last : 0));
+            double step = (double)(r * v > LATENCY ? r * v : LATENCY) + LOAD * (double)(r + v);
+            double last = (double)(rest * v > LATENCY ? rest * v : LATENCY) + LOAD * (double)(rest + v);
+            double cost = (double)panels * ((double)full * step + (rest ? last : 0));
             if (best == 0 || cost < best) {
                 best = cost;
                 out->rows = r;
@@ -124,6 +124,9 @@ static bool contraction(adze_context *ctx, const adze_target *target, const adze
             if (qw.zero_point[i])
                 return false;
         element = "s32";
+    } else if ((x.dtype == ADZE_i8 || x.dtype == ADZE_u8) && w.dtype == ADZE_i8 && y.dtype == ADZE_i32) {
+        element = "s32";
+        quantized = true;
     } else if (x.dtype != ADZE_f32 || w.dtype != ADZE_f32) {
         return false;
     }
