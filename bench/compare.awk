@@ -43,7 +43,7 @@ END {
                 if (ratio < worst) { worst = ratio; worst_model = order[m] }
                 printf "  %-22s adze %9.4f (%9.4f)  peer %9.4f (%9.4f)  ratio %6.2f\n", order[m], min[a] / 1e6,
                     median(medians[a]) / 1e6, min[p] / 1e6, median(medians[p]) / 1e6, ratio
-                print order[m], group, threads[t], min[a] / 1e6, median(medians[a]) / 1e6, min[p] / 1e6,
+                print order[m], title[group], threads[t], min[a] / 1e6, median(medians[a]) / 1e6, min[p] / 1e6,
                     median(medians[p]) / 1e6, sprintf("%.3f", ratio), goal[group] >models
             }
             if (!n) continue

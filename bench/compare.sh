@@ -1,17 +1,17 @@
 #!/bin/sh
 # adze against a peer, interleaved in one run, at one thread and at two.
 #
-#   sh bench/compare.sh [-o DIR] [-r ROUNDS] [-s SECONDS] [-t "1 2"] [--no-build] ADZE PEER_LIBRARY [MODEL...]
+#   sh bench/compare.sh [-o DIR] [-r ROUNDS] [-s SECONDS] [-t "1 2"] [-p PROGRAM] [--no-build] ADZE PEER_LIBRARY [MODEL...]
 #
-# PEER_LIBRARY is a libonnxruntime.so. MODEL is a folder with model.onnx and test_data_set_0, or the name of one in
-# data/onnx (ADZE_DATA, default ../shared/data); without any, all of those. Each model is compiled for
-# TARGET (native) once for each number of threads, and its tree's self-test must pass on that data, or no time counts.
-# Then adze, peer, adze, peer ... ROUNDS times (5), SECONDS (0.5) each. DIR (out/compare) keeps the trees, so that
-# --no-build only measures; raw.tsv, models.tsv and groups.tsv there are the results.
-# The ratio is the peer's smallest time over adze's: above 1 adze is faster.
+# PEER_LIBRARY is a libonnxruntime.so (or what PROGRAM, another runner than peer_ort, wants first). MODEL is a
+# folder with model.onnx and test_data_set_0, or the name of one in data/onnx (ADZE_DATA, default ../shared/data);
+# without any, all of those. Each is compiled for TARGET (native) once for each number of threads, and its tree's
+# self-test must pass on that data, or no time counts. Then adze, peer, adze, peer ... ROUNDS times (5), SECONDS (0.5)
+# each. DIR (out/compare) keeps the trees, so that --no-build only measures; raw.tsv, models.tsv and groups.tsv there are
+# the results. The ratio is the peer's smallest time over adze's: above 1 adze is faster.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-out=out/compare rounds=5 seconds=0.5 threads="1 2" build=yes
+runner= out=out/compare rounds=5 seconds=0.5 threads="1 2" build=yes
 target=${TARGET:-native}
 while :; do
     case ${1:-} in
@@ -19,15 +19,16 @@ while :; do
     -r) rounds=$2; shift 2 ;;
     -s) seconds=$2; shift 2 ;;
     -t) threads=$2; shift 2 ;;
+    -p) runner=$(realpath "$2"); shift 2 ;;
     --no-build) build=no; shift ;;
     *) break ;;
     esac
 done
-test $# -ge 2 || { sed -n '2,13s/^# \{0,1\}//p' "$0" >&2; exit 2; }
+test $# -ge 2 || { sed -n '2,11s/^# \{0,1\}//p' "$0" >&2; exit 2; }
 adze=$(realpath "$1") library=$(realpath "$2")
 shift 2
 . "$here/lib.sh"
-peer=$(tool peer_ort) || exit 2
+peer=${runner:-$(tool peer_ort)} && test -n "$peer" || exit 2
 data=${ADZE_DATA:-$here/../../shared/data}
 mkdir -p "$out" && out=$(cd "$out" && pwd) || exit 1
 raw=$out/raw.tsv

@@ -26,7 +26,7 @@ pin() { # N
 
 machine() {
     echo "$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1), $(nproc) cores," \
-        "$(uname -m) Linux; $(${CC:-cc} --version | head -n 1); adze $(git -C "$here" rev-parse --short HEAD 2>/dev/null)," \
+        "$(uname -m) Linux; $(${CC:-cc} --version | head -n 1); repository at $(git -C "$here" rev-parse --short HEAD 2>/dev/null)," \
         "target $("$adze" targets "${target:-native}" | head -n 1)"
 }
 
