@@ -78,6 +78,10 @@ int64_t adze_staged_width(const adze_contraction *c);
 /* Elements of a staged row of windows (flat: of one pixel), without slack. */
 int64_t adze_staged_elements(const adze_contraction *c, bool flat);
 
+/* Elements of work memory of one part, a multiple of 64: what an instruction reads beyond a run is within it, and two
+ * parts do not share a line. Flat: of one pixel, without that. */
+int64_t adze_work_elements(const adze_contraction *c, const adze_staging *s);
+
 /* The element of the weight that packed element (panel, run, k, column, depth) is: its flat index in ws, or -1 for
  * padding. */
 int64_t adze_packed_source(const adze_contraction *c, const adze_packing *p, const int64_t at[5]);

@@ -34,6 +34,9 @@ typedef struct block {
     /* where we are */
     MlirValue batch, at[ADZE_MAX_SPATIAL], low[ADZE_MAX_SPATIAL], high[ADZE_MAX_SPATIAL];
     MlirValue group, panel;
+    MlirValue work_at; /* where this part's work memory begins */
+    /* What threads share: tiles of pixels, or panels; null bounds: all of them. */
+    adze_parallel tiles, shared_panels;
 } block;
 
 static MlirValue constant(block *b, int64_t i) { return adze_index(b->g, i); }
@@ -170,13 +173,20 @@ static MlirValue run_start(block *b, MlirValue pixel, const MlirValue *tap) {
     MlirValue at;
     if (b->st.flat)
         return times(b, pixel, c->channels);
-    if (c->n == 0)
-        return times(b, b->batch, pixel_elements);
-    if (b->st.staged) {
+    if (c->n == 0) {
+        at = b->st.staged ? b->work_at : times(b, b->batch, pixel_elements);
+        return c->group > 1 ? plus(b, at, times(b, b->group, c->channels)) : at;
+    }
+    if (c->n && b->st.staged) {
         at = constant(b, 0); /* row of the copy */
         for (int d = 0; d < last; d++)
             at = plus(b, times(b, at, c->kernel[d]), tap[d]);
         at = times(b, at, adze_staged_width(c));
+        pixel = plus(b, times(b, pixel, c->strides[last]), at);
+        if (!c->wide_runs)
+            pixel = plus(b, pixel, times(b, tap[last], c->dilations[last]));
+        at = plus(b, b->work_at, times(b, pixel, pixel_elements));
+        return c->group > 1 ? plus(b, at, times(b, b->group, c->channels)) : at;
     } else {
         at = b->batch;
         for (int d = 0; d < last; d++)
@@ -317,29 +327,44 @@ static bool register_block(block *b, int64_t rows, MlirValue pixel) {
     return finish(b, rows, pixel);
 }
 
-/* All pixels [first, end) along one axis, `rows` at a time; `count` is end - first when it is known, else -1. */
-static bool pixels(block *b, MlirValue first, MlirValue end, int64_t count) {
+/* All pixels below `end` along one axis, `rows` at a time; `count` is how many when it is known, else -1. Threads
+ * share whole tiles; the rest that is no whole one is the last. */
+static bool pixels(block *b, MlirValue end, int64_t count) {
     adze_gen *g = b->g;
+    const bool shared = b->tiles.begin.ptr != NULL;
     int64_t rows = b->s->rows;
     if (count >= 0 && count <= rows)
-        return count == 0 || register_block(b, count, first);
-    MlirValue whole = count >= 0 ? plus(b, first, constant(b, count - count % rows))
-                                 : adze_index_sub(g, end, adze_index_rem(g, adze_index_sub(g, end, first),
-                                                                         constant(b, rows)));
-    adze_for tiles = adze_for_begin(g, b->st.flat ? "pixel" : "ow", first, whole, constant(b, rows), 0, NULL, NULL);
+        return count == 0 || register_block(b, count, constant(b, 0));
+    MlirValue whole = count >= 0 ? constant(b, count - count % rows)
+                                 : adze_index_sub(g, end, adze_index_rem(g, end, constant(b, rows)));
+    MlirValue from = constant(b, 0), to = whole;
+    if (shared) {
+        from = times(b, b->tiles.begin, rows);
+        to = adze_index_min(g, times(b, b->tiles.end, rows), whole);
+    }
+    adze_for tiles = adze_for_begin(g, b->st.flat ? "pixel" : "ow", from, to, constant(b, rows), 0, NULL, NULL);
     if (!register_block(b, rows, tiles.iv))
         return false;
     adze_for_end(g, &tiles, NULL, NULL);
-    if (count >= 0)
-        return count % rows == 0 || register_block(b, count % rows, whole);
-    adze_for rest = adze_for_begin(g, "pixel", whole, end, constant(b, 1), 0, NULL, NULL);
-    if (!register_block(b, 1, rest.iv))
-        return false;
-    adze_for_end(g, &rest, NULL, NULL);
-    return true;
+    if (count >= 0 && count % rows == 0)
+        return true;
+    adze_if last;
+    if (shared)
+        last = adze_if_begin(g, adze_index_cmp(g, "gt", times(b, b->tiles.end, rows), whole), 0, NULL);
+    bool ok;
+    if (count >= 0) {
+        ok = register_block(b, count % rows, whole);
+    } else {
+        adze_for rest = adze_for_begin(g, "pixel", whole, end, constant(b, 1), 0, NULL, NULL);
+        ok = register_block(b, 1, rest.iv);
+        adze_for_end(g, &rest, NULL, NULL);
+    }
+    if (shared)
+        adze_if_end(g, &last, NULL, NULL);
+    return ok;
 }
 
-static bool groups_and_panels(block *b, MlirValue first, MlirValue end, int64_t count) {
+static bool groups_and_panels(block *b, MlirValue end, int64_t count) {
     adze_gen *g = b->g;
     adze_for groups, panels;
     b->group = b->panel = constant(b, 0);
@@ -348,16 +373,26 @@ static bool groups_and_panels(block *b, MlirValue first, MlirValue end, int64_t 
         b->group = groups.iv;
     }
     if (b->panels > 1) {
-        panels = adze_for_begin(g, "panel", b->panel, constant(b, b->panels), constant(b, 1), 0, NULL, NULL);
+        bool shared = b->shared_panels.begin.ptr != NULL;
+        panels = adze_for_begin(g, "panel", shared ? b->shared_panels.begin : b->panel,
+                                shared ? b->shared_panels.end : constant(b, b->panels), constant(b, 1), 0,
+                                NULL, NULL);
         b->panel = panels.iv;
     }
-    if (!pixels(b, first, end, count))
+    if (!pixels(b, end, count))
         return false;
     if (b->panels > 1)
         adze_for_end(g, &panels, NULL, NULL);
     if (b->c.group > 1)
         adze_for_end(g, &groups, NULL, NULL);
     return true;
+}
+
+/* Vector multiplications of `pixels` pixels: what sharing them among threads is judged by. */
+static double operations(const block *b, double pixels) {
+    const adze_contraction *c = &b->c;
+    return pixels * (double)c->group * (double)b->panels * (double)b->s->vectors *
+           ((double)c->n_runs * (double)c->run / (double)b->p.depth + 2 * (double)b->s->lanes);
 }
 
 /* ---- copies of x ---- */
@@ -369,8 +404,8 @@ static MlirValue raw_constant(block *b, int64_t value) {
     return adze_scalar_out(&b->g->b, s);
 }
 
-static adze_for copy_loop(block *b, MlirValue count) {
-    adze_for loop = adze_for_begin(b->g, "i", constant(b, 0), count, constant(b, 1), 0, NULL, NULL);
+static adze_for copy_loop(block *b, MlirValue from, MlirValue to) {
+    adze_for loop = adze_for_begin(b->g, "i", from, to, constant(b, 1), 0, NULL, NULL);
     adze_set(loop.op, "adze.vectorize", mlirUnitAttrGet(b->g->ctx->mlir));
     return loop;
 }
@@ -378,16 +413,17 @@ static adze_for copy_loop(block *b, MlirValue count) {
 static void fill(block *b, MlirValue at, int64_t count) {
     if (count <= 0)
         return;
-    adze_for loop = copy_loop(b, constant(b, count));
+    adze_for loop = copy_loop(b, constant(b, 0), constant(b, count));
     MlirValue to = plus(b, at, loop.iv);
     adze_store_raw(b->g, raw_constant(b, b->st.fill), b->x, &to);
     adze_for_end(b->g, &loop, NULL, NULL);
 }
 
-/* x[index] .. as the copy holds it. `index` ends in an element count from the start of a row. */
-static bool copy(block *b, MlirValue *index, MlirValue at, MlirValue count) {
+/* Elements first .. end of x from `index` on, as the copy holds them, to `at` + first and on. The last index runs
+ * through rows. */
+static bool copy(block *b, MlirValue *index, MlirValue at, MlirValue first, MlirValue end) {
     adze_gen *g = b->g;
-    adze_for loop = copy_loop(b, count);
+    adze_for loop = copy_loop(b, first, end);
     index[b->c.xs.rank - 1] = loop.iv;
     adze_scalar x;
     if (!adze_read(g, b->c.x, index, &x))
@@ -455,9 +491,9 @@ static bool stage_row(block *b) {
             constant(b, c->pad_begin[d]));
     }
     index[1 + last] = constant(b, 0);
-    MlirValue at = times(b, row, width * pixel);
+    MlirValue at = plus(b, b->work_at, times(b, row, width * pixel));
     fill(b, at, left * pixel);
-    if (!copy(b, index, plus(b, at, constant(b, left * pixel)), constant(b, inside * pixel)))
+    if (!copy(b, index, plus(b, at, constant(b, left * pixel)), constant(b, 0), constant(b, inside * pixel)))
         return false;
     fill(b, plus(b, at, constant(b, (left + inside) * pixel)), (width - left - inside) * pixel);
     for (int d = last - 1; d >= 0; d--)
@@ -468,7 +504,7 @@ static bool stage_row(block *b) {
 
 /* ---- the loops around ---- */
 
-/* Pixels are one axis: p of y reads p of x. */
+/* Pixels are one axis: p of y reads p of x. Threads share tiles of pixels, or panels where there are few tiles. */
 static bool flat_loops(block *b) {
     adze_gen *g = b->g;
     const adze_contraction *c = &b->c;
@@ -481,31 +517,80 @@ static bool flat_loops(block *b) {
     b->batch = zero_index;
     for (int d = 0; d < c->n; d++)
         b->at[d] = b->low[d] = b->high[d] = zero_index;
+    const int64_t rows = b->s->rows;
+    const double work = operations(b, known > 0 ? (double)known : (double)adze_index_most(count));
+    const bool few_tiles = known >= 0 && known < 2 * rows * adze_gen_threads(g);
+    adze_parallel share;
+    if (!few_tiles) {
+        MlirValue tiles = adze_index_div(g, plus(b, count, constant(b, rows - 1)), constant(b, rows));
+        if (adze_gen_parallel(g, tiles, work, false, &share))
+            b->tiles = share;
+    } else if (b->panels > 1 && !b->st.staged && adze_gen_parallel(g, constant(b, b->panels), work, false, &share)) {
+        b->shared_panels = share;
+    }
     if (b->st.staged) {
-        MlirValue index[ADZE_MAX_RANK];
+        MlirValue index[ADZE_MAX_RANK], from = zero_index, to = times(b, count, c->channels);
         for (int d = 0; d < c->xs.rank; d++)
             index[d] = zero_index;
-        if (!copy(b, index, zero_index, times(b, count, c->channels)))
+        if (b->tiles.begin.ptr) {
+            from = times(b, b->tiles.begin, rows * c->channels);
+            to = adze_index_min(g, times(b, b->tiles.end, rows * c->channels), to);
+        }
+        if (!copy(b, index, zero_index, from, to))
             return false;
     }
-    return groups_and_panels(b, zero_index, count, known);
+    return groups_and_panels(b, count, known);
 }
 
-/* One row of windows after the other: all axes of y but the last spatial one and the channels. */
+/* One row of windows after the other: all axes of y but the last spatial one and the channels. Threads share rows, or
+ * tiles of a row where there is only one. */
 static bool row_loops(block *b) {
     adze_gen *g = b->g;
     const adze_contraction *c = &b->c;
-    int last = c->n - 1;
+    const int last = c->n - 1, n_outer = 1 + (last > 0 ? last : 0);
     static const char *const names[] = {"oh", "od", "oa", "ob", "oc"};
-    MlirValue extents[ADZE_MAX_RANK], index[ADZE_MAX_RANK];
+    MlirValue extents[ADZE_MAX_RANK], index[ADZE_MAX_RANK], items = constant(b, 1);
     const char *axis[ADZE_MAX_RANK];
+    const int64_t width = last >= 0 ? c->out[last] : 1;
     extents[0] = adze_extent(g, b->value, 0);
     axis[0] = "n";
     for (int d = 0; d < last; d++) {
         extents[1 + d] = constant(b, c->out[d]);
         axis[1 + d] = names[(last - 1 - d) % 5];
     }
-    adze_nest nest = adze_nest_begin(g, 1 + (last > 0 ? last : 0), extents, axis, index);
+    for (int d = 0; d < n_outer; d++)
+        items = adze_index_mul(g, items, extents[d]);
+    const double work = operations(b, (double)adze_index_most(items) * (double)width);
+    adze_parallel share = {.part = constant(b, 0)};
+    adze_for rows;
+    adze_nest nest = {.n = 0};
+    int64_t known = 0;
+    bool one = adze_index_known(items, &known) && known == 1;
+    bool by_rows = !one && adze_gen_parallel(g, items, work, b->st.staged, &share);
+    if (one && width > b->s->rows) {
+        int64_t tiles = (width + b->s->rows - 1) / b->s->rows;
+        adze_parallel shared_tiles;
+        if (adze_gen_parallel(g, constant(b, tiles), work, b->st.staged, &shared_tiles))
+            share = b->tiles = shared_tiles;
+    }
+    if (by_rows) {
+        rows = adze_for_begin(g, "row", share.begin, share.end, constant(b, 1), 0, NULL, NULL);
+        MlirValue rest = rows.iv;
+        for (int d = n_outer - 1; d >= 0; d--) {
+            int64_t extent = 0;
+            bool unit = adze_index_known(extents[d], &extent) && extent == 1;
+            bool outermost = true;
+            for (int i = 0; i < d; i++)
+                outermost &= adze_index_known(extents[i], &extent) && extent == 1;
+            index[d] = unit ? constant(b, 0) : outermost ? rest : adze_index_rem(g, rest, extents[d]);
+            if (!unit && !outermost)
+                rest = adze_index_div(g, rest, extents[d]);
+            if (!unit)
+                adze_name_value(g->ctx, index[d], axis[d]);
+        }
+    } else {
+        nest = adze_nest_begin(g, n_outer, extents, axis, index);
+    }
     b->batch = index[0];
     for (int d = 0; d < last; d++) {
         b->at[d] = index[1 + d];
@@ -515,17 +600,19 @@ static bool row_loops(block *b) {
         b->low[last] = constant(b, 0);
         b->high[last] = constant(b, c->kernel[last]);
     }
+    b->work_at = times(b, share.part.ptr ? share.part : constant(b, 0), adze_work_elements(c, &b->st));
     if (b->st.staged && last >= 0 && !stage_row(b))
         return false;
     if (b->st.staged && last < 0) { /* no spatial axis: one pixel a batch */
         MlirValue at[] = {b->batch, constant(b, 0)};
-        if (!copy(b, at, constant(b, 0), constant(b, c->group * c->channels)))
+        if (!copy(b, at, b->work_at, constant(b, 0), constant(b, c->group * c->channels)))
             return false;
-        b->batch = constant(b, 0);
     }
-    bool ok = groups_and_panels(b, constant(b, 0), constant(b, last >= 0 ? c->out[last] : 1),
-                                last >= 0 ? c->out[last] : 1);
-    adze_nest_end(g, &nest);
+    bool ok = groups_and_panels(b, constant(b, width), width);
+    if (by_rows)
+        adze_for_end(g, &rows, NULL, NULL);
+    else
+        adze_nest_end(g, &nest);
     return ok;
 }
 
@@ -557,6 +644,7 @@ bool adze_gen_contraction(adze_gen *g, const adze_schedule *s, MlirValue sums, M
     MlirValue w = memref_behind(c->w), x = memref_behind(c->x), work = argument_named(g, "work");
     if (!w.ptr || (b.st.staged ? !work.ptr : !x.ptr))
         return fail(g, "its operands are not in memory");
+    b.work_at = constant(&b, 0);
     b.w = adze_gen_flat(g, w);
     b.x = b.st.staged ? work : adze_gen_flat(g, x);
     if (!adze_is_none(c->bias)) {

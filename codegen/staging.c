@@ -65,6 +65,11 @@ int64_t adze_staged_elements(const adze_contraction *c, bool flat) {
     return rows * adze_staged_width(c) * c->channels * c->group;
 }
 
+int64_t adze_work_elements(const adze_contraction *c, const adze_staging *s) {
+    int64_t n = adze_staged_elements(c, s->flat);
+    return s->flat ? n : (n + 64 + 63) / 64 * 64;
+}
+
 static MlirType vector_of(adze_context *ctx, adze_dtype dtype, int64_t lanes) {
     return adze_vector_of(adze_scalar_type(ctx, dtype), lanes, false);
 }
