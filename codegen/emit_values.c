@@ -250,8 +250,7 @@ void emit_pure(emitter *em, MlirValue value, expr e) {
     MlirOperation op = mlirOpResultGetOwner(value);
     bool once = uses == 1 && mlirBlockEqual(mlirOperationGetBlock(user), mlirOperationGetBlock(op));
     const char *hint = emit_value_name(em, value);
-    bool last = adze_is_op(user, "scf.yield") || adze_is_op(user, "memref.store") ||
-                adze_is_op(user, "vector.store");
+    bool last = adze_is_op(user, "scf.yield") || adze_is_op(user, "memref.store");
     size_t limit = last ? FOLD_LAST : hint ? FOLD_NAMED : FOLD_MAX;
     bool trivial = e.prec == PREC_PRIMARY && !e.memory && !e.varying && strlen(e.text) < 12 &&
                    !strpbrk(e.text, "(["); /* another name for a name */
