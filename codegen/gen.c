@@ -175,6 +175,10 @@ void adze_for_end(adze_gen *g, adze_for *loop, const MlirValue *carried, MlirVal
         results[i] = mlirOperationGetResult(loop->op, i);
 }
 
+void adze_vectorize(adze_gen *g, const adze_for *loop) {
+    adze_set(loop->op, "adze.vectorize", mlirUnitAttrGet(g->ctx->mlir));
+}
+
 adze_if adze_if_begin(adze_gen *g, MlirValue condition, int n, const MlirType *types) {
     adze_if branch = {.outer = g->b, .n = n, .n_reads = g->n_reads};
     branch.op = adze_build(&g->b, "scf.if", 1, &condition, n, types, 0, NULL, 2);

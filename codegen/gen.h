@@ -69,6 +69,8 @@ typedef struct adze_for {
 adze_for adze_for_begin(adze_gen *g, const char *name, MlirValue low, MlirValue high, MlirValue step,
                         int n, const MlirValue *init, const char *const *names);
 void adze_for_end(adze_gen *g, adze_for *loop, const MlirValue *carried, MlirValue *results);
+/* Marks a loop whose turns the pass "vectorize" may run side by side; it may carry sums and extremes. */
+void adze_vectorize(adze_gen *g, const adze_for *loop);
 
 /* scf.if with results of the given types (n may be 0). After begin: the then branch; adze_if_else moves
  * to the other; adze_if_end closes and gives the results. n > 0 needs both branches. */

@@ -102,6 +102,7 @@ static bool block_elements(adze_gen *g, const adze_schedule *schedule, MlirValue
     if (!adze_gen_conv_row(g, adze_defining(sums), index, base, count, row))
         return false;
     adze_for finish = adze_for_begin(g, "j", adze_index(g, 0), count, adze_index(g, 1), 0, NULL, NULL);
+    adze_vectorize(g, &finish);
     index[last] = adze_index_add(g, base, finish.iv);
     g->row_tensor = sums;
     g->row = row;
@@ -187,6 +188,8 @@ static bool default_nest(adze_gen *g, const adze_schedule *schedule, MlirValue v
         }
         loops[n_loops] = adze_for_begin(g, axis_name(g, shape.rank, d), start[d], end,
                                         adze_index(g, 1), 0, NULL, NULL);
+        if (d == shape.rank - 1)
+            adze_vectorize(g, &loops[n_loops]);
         index[d] = loops[n_loops++].iv;
     }
     if (!(sums.ptr ? block_elements(g, schedule, sums, &shape, value, memref, index)
