@@ -151,8 +151,12 @@ MEANING(fma_) {
     want->i = (int64_t)((uint64_t)A.i * (uint64_t)B.i + (uint64_t)C.i);
     return true;
 }
-MEANING(fma_lane) { /* $0 · $1[$3] + $2; lanes count within 128 bits */
-    double b = meaning_operand(c, 1, (size_t)c->number[3]).f;
+/* The lane that $3 names in lane's 128 bits of an operand. */
+static size_t picked(const call *c, size_t lane, size_t per) {
+    return lane / per * per + (size_t)c->number[3];
+}
+MEANING(fma_lane) { /* $0 · $1[$3] + $2 */
+    double b = meaning_operand(c, 1, picked(c, lane, 128 / c->row->type.bits)).f;
     return fused(c, want, A.f, b, C.f);
 }
 /* Min and max: which zero is left open. */
@@ -399,19 +403,25 @@ MEANING(dot4_lane) { /* as dot4, with the four at lane $3 of $2's 128 bits */
     uint64_t s = (uint64_t)A.i;
     for (size_t j = 0; j < 4; j++)
         s += (uint64_t)(meaning_operand(c, 1, lane * 4 + j).i *
-                        meaning_operand(c, 2, (size_t)c->number[3] * 4 + j).i);
+                        meaning_operand(c, 2, picked(c, lane, 4) * 4 + j).i);
     want->i = (int64_t)s;
     return true;
 }
-MEANING(dot2_floats) { /* f32 + two bf16 products: steps may round, and take denormals for 0 */
+/* A step of a product of bf16, which may take denormals for 0; parts that overflow may cancel to
+ * NaN. */
+static bool add_product(double *s, double *size, double a, double b) {
+    if ((a != 0 && fabs(a) < 0x1p-126) || (b != 0 && fabs(b) < 0x1p-126))
+        return false;
+    *s += a * b;
+    *size += isinf(a * b) ? 1e300 : fabs(a * b);
+    return true;
+}
+MEANING(dot2_floats) { /* f32 + two bf16 products; steps may round */
     double s = A.f, size = fabs(s);
-    for (size_t j = 0; j < 2; j++) {
-        double a = meaning_operand(c, 1, lane * 2 + j).f, b = meaning_operand(c, 2, lane * 2 + j).f;
-        if ((a != 0 && fabs(a) < 0x1p-126) || (b != 0 && fabs(b) < 0x1p-126))
+    for (size_t j = 0; j < 2; j++)
+        if (!add_product(&s, &size, meaning_operand(c, 1, lane * 2 + j).f,
+                         meaning_operand(c, 2, lane * 2 + j).f))
             return false;
-        s += a * b;
-        size += isinf(a * b) ? 1e300 : fabs(a * b); /* parts that overflow may cancel to NaN */
-    }
     return near(c, want, s, size, 3);
 }
 MEANING(dot_accumulate) {
@@ -422,13 +432,24 @@ MEANING(dot_accumulate) {
     want->i = (int64_t)s;
     return true;
 }
+/* 2x2 + (2xN)·(2xN)ᵀ, row-major, in every 128 bits of the result. */
 MEANING(matmul_2x8x2) {
     uint64_t s = (uint64_t)A.i;
+    size_t base = lane / 4 * 16;
     for (size_t j = 0; j < 8; j++)
-        s += (uint64_t)(meaning_operand(c, 1, lane / 2 * 8 + j).i *
-                        meaning_operand(c, 2, lane % 2 * 8 + j).i);
+        s += (uint64_t)(meaning_operand(c, 1, base + lane % 4 / 2 * 8 + j).i *
+                        meaning_operand(c, 2, base + lane % 2 * 8 + j).i);
     want->i = (int64_t)s;
     return true;
+}
+MEANING(matmul_2x4x2) {
+    double s = A.f, size = fabs(s);
+    size_t base = lane / 4 * 8;
+    for (size_t j = 0; j < 4; j++)
+        if (!add_product(&s, &size, meaning_operand(c, 1, base + lane % 4 / 2 * 4 + j).f,
+                         meaning_operand(c, 2, base + lane % 2 * 4 + j).f))
+            return false;
+    return near(c, want, s, size, 5);
 }
 
 static const meaning meanings[] = {
@@ -449,6 +470,7 @@ static const meaning meanings[] = {
     {"vector.div", divide, "", 0},
     {"vector.sqrt", root, "", 0},
     {"vector.fma", fma_, "", 0},
+    {"vector.fma.wide", fma_, "", 0},
     {"vector.fma.lane", fma_lane, "", 'l'},
     {"vector.neg", neg, "", 0},
     {"vector.abs", absolute, "", 0},
@@ -505,10 +527,12 @@ static const meaning meanings[] = {
     {"dot4.ss", dot4, "", 0},
     {"dot4.us", dot4, "", 0},
     {"dot4.uu", dot4, "", 0},
-    {"dot4.ss.lane", dot4_lane, "", 'l'},
-    {"dot4.us.lane", dot4_lane, "", 'l'},
+    {"dot4.ss.lane", dot4_lane, "", '4'},
+    {"dot4.us.lane", dot4_lane, "", '4'},
     {"dot.accumulate", dot_accumulate, "", 0},
     {"matmul.2x8x2", matmul_2x8x2, "", 0},
+    {"matmul.2x8x2.us", matmul_2x8x2, "", 0},
+    {"matmul.2x4x2.bf16", matmul_2x4x2, "", 0},
 };
 
 const meaning *meaning_of(const char *name) {

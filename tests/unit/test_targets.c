@@ -456,8 +456,10 @@ static void instruction_rows_compile(void **state) {
             if (!strncmp(k->cc, "cc", 2) && adze_target_on_path("gcc"))
                 continue; /* the same */
             tried++;
-            if (shell("cd %s && %s %s -Wall -Wextra -Werror -c rows.c -o rows.o", work, k->cc,
-                      k->cflags))
+            if (shell(
+                    "cd %s && %s %s -O1 -Wall -Wextra -Wconversion -Wpedantic -Werror -c rows.c -o "
+                    "rows.o",
+                    work, k->cc, k->cflags))
                 fail_msg("%s: a row does not compile with %s", names[i], k->cc);
         }
         if (tried == 0)
