@@ -424,9 +424,15 @@ static void fill(block *b, MlirValue at, int64_t count) {
 static bool copy(block *b, MlirValue *index, MlirValue at, MlirValue first, MlirValue end) {
     adze_gen *g = b->g;
     adze_for loop = copy_loop(b, first, end);
-    index[b->c.xs.rank - 1] = loop.iv;
+    MlirValue from[ADZE_MAX_RANK];
+    memcpy(from, index, (size_t)b->c.xs.rank * sizeof *from);
+    int run = b->c.xs.rank - 1; /* an axis of one element has no index in C: the one before it runs */
+    while (run > 0 && b->c.xs.dims[run] == 1)
+        run--;
+    from[b->c.xs.rank - 1] = constant(b, 0);
+    from[run] = run < b->c.xs.rank - 1 ? plus(b, from[run], loop.iv) : loop.iv;
     adze_scalar x;
-    if (!adze_read(g, b->c.x, index, &x))
+    if (!adze_read(g, b->c.x, from, &x))
         return false;
     if (b->st.type == ADZE_i16) {
         adze_scalar_cast(&g->b, x, ADZE_i16, false, &x);
