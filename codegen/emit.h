@@ -82,6 +82,7 @@ typedef struct adze_c_kernel {
     const char *kind;          /* which file it goes to: adze.kind, or "" */
     const char *nodes;         /* "conv1, relu1" */
     int n_params;
+    int n_shared; /* the last of them are begin, end (2) and part (3) of a kernel that threads share; else 0 */
     adze_c_param *params;
     int n_dims;
     const char **dims; /* bounded dimensions, passed as ints after the parameters */
@@ -104,6 +105,8 @@ typedef struct adze_c_module {
     const adze_target *target; /* NULL: portable C only */
     const char *name, *upper; /* "kws", "KWS" */
     adze_weights_mode weights_mode;
+    int threads;              /* of the tree */
+    bool profile;             /* entries mark the end of every call */
     const char *index_type; /* "int", or "ptrdiff_t" where 2^31 elements are not enough */
     int n_weights, n_states, n_regions, n_entries, n_kernels, n_dims;
     adze_c_weight *weights;
@@ -128,6 +131,11 @@ bool adze_c_module_read(adze_context *ctx, MlirModule module, const char *name,
 bool adze_emit_kernels(adze_c_module *m);
 /* Appends the body (between the braces) of an entry's function. */
 bool adze_emit_entry(adze_c_module *m, const adze_c_entry *entry, adze_text *out);
+/* Whether the pool computes the kernel (emit_parallel.c), and whether any. */
+bool adze_c_shared(const adze_c_module *m, const adze_c_kernel *kernel);
+bool adze_c_has_pool(const adze_c_module *m);
+/* Appends the struct of a shared kernel's arguments and the function that computes some of its items. */
+void adze_emit_share(const adze_c_module *m, const adze_c_kernel *kernel, adze_text *out);
 /* Appends a kernel's prototype without the final semicolon. */
 void adze_emit_prototype(const adze_c_module *m, const adze_c_kernel *kernel, adze_text *out);
 /* Notes that the texts use a runtime file such as "adze_int.h". */

@@ -60,6 +60,13 @@ static bool check_extents(emitter *em, const adze_c_param *p, bool *known) {
     return true;
 }
 
+static bool shares(const adze_c_module *m, const char *symbol) {
+    for (int i = 0; i < m->n_kernels; i++)
+        if (strcmp(m->kernels[i].symbol, symbol) == 0)
+            return adze_c_shared(m, &m->kernels[i]);
+    return false;
+}
+
 bool adze_emit_entry(adze_c_module *m, const adze_c_entry *entry, adze_text *out) {
     emitter em;
     emit_init(&em, m, out, entry->name);
@@ -67,7 +74,7 @@ bool adze_emit_entry(adze_c_module *m, const adze_c_entry *entry, adze_text *out
     emit_find_dead(&em, entry->op);
     MlirBlock body = mlirRegionGetFirstBlock(mlirOperationGetRegion(entry->op, 0));
     bool *known = ADZE_NEW_ARRAY(em.arena, bool, (size_t)m->n_dims + 1);
-    static const char *const parameters[] = {"m", "in", "out", "extents_match"};
+    static const char *const parameters[] = {"m", "in", "out", "extents_match", "pool", "pool_of"};
     for (size_t i = 0; i < ADZE_COUNT(parameters); i++)
         emit_declare(&em, parameters[i], "x");
     for (int i = 0; i < m->n_dims; i++)
@@ -96,7 +103,16 @@ bool adze_emit_entry(adze_c_module *m, const adze_c_entry *entry, adze_text *out
         b->shape = p->shape;
         b->element = (int)p->shape.dtype;
     }
+    for (int i = 0; i < entry->n_steps; i++)
+        if (shares(m, entry->steps[i])) {
+            emit_line(&em, "adze_pool *const pool = pool_of(m);");
+            break;
+        }
     adze_text_puts(out, "\n");
+    for (const adze_c_entry *e = m->entries; e < entry; e++)
+        em.next_call += e->n_steps;
+    if (m->profile)
+        emit_line(&em, "PROFILE(%s_CALLS);", m->upper);
     emit_block(&em, body);
     adze_text_puts(out, "\n");
     for (int i = 0; i < entry->n_params; i++) {

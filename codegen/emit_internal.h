@@ -88,6 +88,7 @@ typedef struct emitter {
     const char *function; /* for errors */
     int indent;
     bool entry;      /* an entry: m, in and out are in scope */
+    int next_call;   /* of the model, in order */
     bool fold_all;   /* within a branch that becomes ?: */
     bool failed;
     binding **table; /* open addressing */

@@ -247,11 +247,21 @@ ROW_HANDLER(emit_call) {
         return emit_error(em, op, "a kernel calls another kernel");
     }
     adze_text text = {0};
-    adze_text_printf(&text, "%s(", k->name);
+    bool shared = adze_c_shared(em->m, k);
+    expr items = {0};
+    if (!shared)
+        adze_text_printf(&text, "%s(", k->name);
     for (int i = 0; i < k->n_params; i++) {
         const adze_c_param *p = &k->params[i];
+        if (shared && i >= k->n_params - k->n_shared) { /* the pool gives them */
+            expr e = emit_use_typed(em, operand_of(op, i));
+            items = i == k->n_params - k->n_shared + 1 ? e : items;
+            continue;
+        }
         if (i)
             adze_text_puts(&text, ", ");
+        if (shared)
+            adze_text_printf(&text, ".%s = ", p->name);
         if (p->scalar) {
             expr e = expr_as(em, emit_use(em, operand_of(op, i)), p->scalar_type);
             adze_text_puts(&text, e.text);
@@ -271,9 +281,13 @@ ROW_HANDLER(emit_call) {
     for (int i = 0; i < k->n_dims; i++)
         for (int j = 0; j < em->m->n_dims; j++)
             if (strcmp(em->m->dims[j].symbol, k->dims[i]) == 0)
-                adze_text_printf(&text, "%s%s", k->n_params + i ? ", " : "", em->m->dims[j].name);
-    adze_text_puts(&text, ")");
-    const char *call = adze_arena_strdup(em->arena, text.data);
+                adze_text_printf(&text, shared ? "%s.%s = %s" : "%s%s", k->n_params + i ? ", " : "",
+                                 em->m->dims[j].name, em->m->dims[j].name);
+    const char *call = shared ? adze_arena_printf(em->arena,
+                                                  "adze_parallel_for(pool, %s, share_%s, "
+                                                  "&(struct share_%s){%s})",
+                                                  items.text, k->name, k->name, text.data)
+                              : adze_arena_printf(em->arena, "%s)", text.data);
     adze_text_free(&text);
     emit_flush(em, false);
     if (mlirOperationGetNumResults(op) == 1) {
@@ -287,6 +301,8 @@ ROW_HANDLER(emit_call) {
     if (mlirOperationGetNumResults(op) != 0)
         return emit_error(em, op, "a call with several results");
     emit_line(em, "%s;", call);
+    if (em->m->profile && em->entry)
+        emit_line(em, "PROFILE(%d);", em->next_call++);
     return true;
 }
 

@@ -167,6 +167,13 @@ static const char *node_list(adze_context *ctx, MlirOperation func) {
     return out;
 }
 
+static bool has_part(MlirOperation func, int n) {
+    MlirAttribute all = adze_get(func, "arg_attrs");
+    return n > 2 && !mlirAttributeIsNull(all) && n == mlirArrayAttrGetNumElements(all) &&
+           !mlirAttributeIsNull(mlirDictionaryAttrGetElementByName(
+               mlirArrayAttrGetElement(all, n - 1), mlirStringRefCreateFromCString("adze.part")));
+}
+
 static bool read_kernel(adze_c_module *m, MlirOperation func, name_list *externals,
                         adze_c_kernel *k) {
     adze_context *ctx = m->ctx;
@@ -183,6 +190,8 @@ static bool read_kernel(adze_c_module *m, MlirOperation func, name_list *externa
                                                  adze_c_identifier(ctx->arena, k->symbol)));
     k->n_params = param_count(func);
     k->params = ADZE_NEW_ARRAY(ctx->arena, adze_c_param, (size_t)k->n_params + 1);
+    if (!mlirAttributeIsNull(adze_get(func, "adze.parallel")))
+        k->n_shared = has_part(func, k->n_params) ? 3 : 2;
     name_list names = {.arena = ctx->arena};
     for (int i = 0; i < m->n_dims; i++)
         unique(&names, m->dims[i].name);
@@ -454,6 +463,8 @@ bool adze_c_module_read(adze_context *ctx, MlirModule module, const char *name,
     adze_c_module *m = out;
     *m = (adze_c_module){
         .ctx = ctx, .module = module, .target = target, .weights_mode = mode, .index_type = "int"};
+    int64_t threads = adze_get_i64(mlirModuleGetOperation(module), "adze.threads");
+    m->threads = threads > 1 && threads < INT32_MAX ? (int)threads : 1;
     m->name = adze_c_identifier(arena, name);
     char *upper = adze_arena_strdup(arena, m->name);
     for (char *p = upper; *p; p++)
@@ -470,7 +481,7 @@ bool adze_c_module_read(adze_context *ctx, MlirModule module, const char *name,
     region_of(m, "scratch");
 
     name_list externals = {.arena = arena}, states = {.arena = arena}, dims = {.arena = arena};
-    static const char *const ours[] = {"init", "reset", "t", "mem", "weights"};
+    static const char *const ours[] = {"init", "reset", "free", "t", "mem", "weights", "profile"};
     for (size_t i = 0; i < ADZE_COUNT(ours); i++)
         unique(&externals, adze_arena_printf(arena, "%s_%s", m->name, ours[i]));
     MlirBlock body = mlirModuleGetBody(module);

@@ -24,6 +24,7 @@ static bool read_models(tree *t) {
         adze_c_module *m = &t->modules[i];
         if (!adze_c_module_read(t->ctx, model->module, model->name, ADZE_WEIGHTS_C, t->target, m))
             return false;
+        m->profile = t->options->profile;
         m->weights_mode = choose(t, weights_used(m));
         if (m->weights_mode == ADZE_WEIGHTS_FILE && t->target->bare)
             return adze_error(&t->ctx->diags, m->name,
@@ -83,6 +84,15 @@ static void fill_result(const tree *t, adze_tree_result *r) {
     r->flash = t->weights + t->code_estimate;
     r->ram = t->state + t->scratch + t->stack_estimate;
     r->models = ADZE_NEW_ARRAY(t->arena, adze_tree_size, (size_t)t->n);
+    const adze_c_module *first = &t->modules[0];
+    const adze_c_entry *entry = &first->entries[0];
+    r->calls = ADZE_NEW_ARRAY(t->arena, adze_tree_call, (size_t)entry->n_steps + 1);
+    for (; r->n_calls < entry->n_steps; r->n_calls++)
+        for (int k = 0; k < first->n_kernels; k++)
+            if (!strcmp(first->kernels[k].symbol, entry->steps[r->n_calls]))
+                r->calls[r->n_calls] =
+                    (adze_tree_call){first->kernels[k].symbol, first->kernels[k].nodes,
+                                     first->kernels[k].multiplies};
     for (int i = 0; i < t->n; i++) {
         const adze_c_module *m = &t->modules[i];
         adze_tree_size *s = &r->models[i];

@@ -58,6 +58,7 @@ typedef struct adze_tree_options {
     const char *version; /* adze's, for headers and the manifest */
     adze_tree_weights weights;
     uint64_t max_flash, max_ram; /* 0: only the target's regions count */
+    bool profile;                /* calls of kernels can be timed, built with -DADZE_PROFILE */
 } adze_tree_options;
 
 /* What the tree needs, for the command line to print. */
@@ -74,7 +75,15 @@ typedef struct adze_tree_size {
     int n_kernels;
 } adze_tree_size;
 
+/* One call of a kernel. */
+typedef struct adze_tree_call {
+    const char *kernel, *nodes; /* "k00_conv", "conv1, relu1" */
+    uint64_t multiplies;
+} adze_tree_call;
+
 typedef struct adze_tree_result {
+    int n_calls; /* of the first model's first entry */
+    adze_tree_call *calls;
     int n_models;
     adze_tree_size *models;
     uint64_t weights, state, scratch;    /* of the image, exact */

@@ -113,6 +113,19 @@ static const char *tool(tree *t, const char *name) {
     return name ? name : adze_arena_strdup(t->arena, "");
 }
 
+static bool has_threads(const tree *t) {
+    for (int i = 0; i < t->n; i++)
+        if (adze_c_has_pool(&t->modules[i]))
+            return true;
+    return false;
+}
+
+/* The linker's own option, unless the target's flags have it already. */
+static bool needs_pthread(const tree *t) {
+    const char *ldflags = t->target->compilers[0].ldflags;
+    return has_threads(t) && !(ldflags && strstr(ldflags, "-pthread"));
+}
+
 static const char *words_as_list(tree *t, const char *words) {
     char *out = adze_arena_strdup(t->arena, words);
     return out;
@@ -180,7 +193,16 @@ static const char *calling(tree *t) {
         for (int k = 0; k < e->n_params; k++)
             adze_text_printf(&out, "%s.%s.data = %s;\n", e->params[k].write ? "out" : "in",
                              e->params[k].name, e->params[k].name);
-        adze_text_printf(&out, "%s_%s(&m, &in, &out);\n```\n\n", m->name, e->name);
+        adze_text_printf(&out, "%s_%s(&m, &in, &out);\n", m->name, e->name);
+        if (m->threads > 1)
+            adze_text_printf(&out, "%s_free(&m);\n", m->name);
+        adze_text_puts(&out, "```\n\n");
+        if (m->threads > 1)
+            adze_text_printf(&out,
+                             "`%s_init` starts %d threads (pthreads) beside the caller's, which share the work of "
+                             "large kernels;\n`%s_free` ends them. Between the two, `m` must not move. The "
+                             "number of threads does not change a bit\nof the results.\n\n",
+                             m->name, m->threads - 1, m->name);
     }
     const char *text = adze_arena_strdup(t->arena, out.data);
     adze_text_free(&out);
@@ -236,7 +258,8 @@ bool tree_build_files(tree *t) {
         {"cflags", c->cflags},
         {"cflags_list", words_as_list(t, c->cflags)},
         {"ldflags", ldflags},
-        {"libs", c->libs ? c->libs : "-lm"},
+        {"libs", needs_pthread(t) ? adze_arena_printf(t->arena, "%s -pthread", c->libs ? c->libs : "-lm")
+                                  : c->libs ? c->libs : "-lm"},
         {"exe", exe},
         {"model_sources", source_list(t, false, " \\\n    ")},
         {"program_sources", source_list(t, true, " \\\n    ")},
@@ -256,7 +279,10 @@ bool tree_build_files(tree *t) {
         {"cflags_list", words_as_list(t, c->cflags)},
         {"model_sources", source_list(t, false, "\n  ")},
         {"program_sources", source_list(t, true, "\n      ")},
-        {"cmake_libs", adze_arena_printf(t->arena, "target_link_libraries(%s PUBLIC m)\n", lib)},
+        {"cmake_libs", adze_arena_printf(t->arena,
+                                         has_threads(t) ? "find_package(Threads REQUIRED)\n"
+                                                          "target_link_libraries(%s PUBLIC m Threads::Threads)\n"
+                                                        : "target_link_libraries(%s PUBLIC m)\n", lib)},
         {"cmake_link", replaced(t, c->ldflags ? c->ldflags : "", "{script}",
                                 "${CMAKE_CURRENT_SOURCE_DIR}/link.ld")},
         {"cmake_check", run_line(t, "$<TARGET_FILE:selftest>")},

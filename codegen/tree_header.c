@@ -21,6 +21,9 @@ uint64_t tree_param_bytes(const adze_c_module *m, const adze_c_param *p) {
     return tree_param_count(m, p) * adze_dtype_get(p->shape.dtype)->host_bytes;
 }
 
+/* 64-bit words of m->pool: enough for every system's mutexes and condition variables; NAME.c asserts it. */
+enum { POOL_WORDS = 128, WORKER_WORDS = 48 };
+
 static void params(tree *t, const adze_c_module *m, const adze_c_entry *e, bool write,
                    adze_text *out) {
     int n = 0;
@@ -73,6 +76,9 @@ bool tree_header(tree *t, int model) {
     adze_text_printf(&out, "#define %s_WEIGHTS_BYTES %" PRIu64 " /* %s */\n", NAME, m->weight_bytes,
                      m->weights_mode == ADZE_WEIGHTS_FILE ? "to be loaded from the weights' file"
                                                           : "constants of the program");
+    if (m->threads > 1)
+        adze_text_printf(&out, "#define %s_THREADS %d /* that compute, the caller's among them */\n", NAME,
+                         m->threads);
     for (int i = 0; i < m->n_dims; i++) {
         adze_text_printf(&out, "#define %s_%s_MAX %" PRId64 " /* %s is %" PRId64 " to %" PRId64
                                " */\n",
@@ -87,9 +93,11 @@ bool tree_header(tree *t, int model) {
                      "    %s_ERROR_MEMORY,    /* a region is missing or too small */\n"
                      "    %s_ERROR_ALIGNMENT, /* a region's start is not aligned */\n"
                      "    %s_ERROR_CPU,       /* the processor lacks instructions that this was built for */\n"
-                     "    %s_ERROR_SHAPE      /* an input's extents are not what the model takes */\n"
-                     "};\n\n",
-                     NAME, NAME, NAME, NAME, NAME, NAME);
+                     "    %s_ERROR_SHAPE%s/* an input's extents are not what the model takes */\n",
+                     NAME, NAME, NAME, NAME, NAME, NAME, m->threads > 1 ? ",    " : "      ");
+    if (m->threads > 1)
+        adze_text_printf(&out, "    %s_ERROR_THREADS   /* the system gives no threads */\n", NAME);
+    adze_text_puts(&out, "};\n\n");
     adze_text_puts(&out, "/* The memory to work in: it is the caller's and must outlive the model. */\n");
     adze_text_printf(&out, "typedef struct %s_mem {\n", name);
     if (m->weights_mode != ADZE_WEIGHTS_C)
@@ -101,18 +109,39 @@ bool tree_header(tree *t, int model) {
     for (int i = 0; i < m->n_regions; i++)
         adze_text_printf(&out, "%s%s", i ? ", " : "", m->regions[i].name);
     adze_text_printf(&out, ";\n} %s_mem;\n\n", name);
+    tree_profile_header(m, &out);
     adze_text_printf(&out, "/* One instance of the model. Its members are its own business. */\n"
                            "typedef struct %s_t {\n", name);
     adze_text_puts(&out, "    const unsigned char *weights;\n    unsigned char ");
     for (int i = 0; i < m->n_regions; i++)
         adze_text_printf(&out, "%s*%s", i ? ", " : "", m->regions[i].name);
-    adze_text_printf(&out, ";\n} %s_t;\n\n", name);
-    adze_text_printf(&out,
+    adze_text_puts(&out, ";\n");
+    if (adze_c_has_pool(m))
+        adze_text_printf(&out, "    uint64_t pool[%d + %d * (%s_THREADS - 1)];\n", POOL_WORDS,
+                         WORKER_WORDS, NAME);
+    if (m->profile)
+        adze_text_printf(&out, "#ifdef ADZE_PROFILE\n    %s_profile profile;\n#endif\n", name);
+    adze_text_printf(&out, "} %s_t;\n\n", name);
+    if (m->profile)
+        adze_text_printf(&out, "#ifdef ADZE_PROFILE\n"
+                               "/* The time since the last mark is that of `call`. */\n"
+                               "void %s_profile_mark(%s_t *m, int call);\n#endif\n\n", name, name);
+    if (m->threads > 1)
+        adze_text_printf(&out,
+                         "/* Takes the memory, puts the state to its initial value and starts threads, which\n"
+                         " * wait for the entries' calls. From here to %s_free the %s_t must not move. */\n"
+                         "int %s_init(%s_t *m, const %s_mem *mem);\n\n"
+                         "/* Ends the threads. Once for every %s_init that returned %s_OK. */\n"
+                         "int %s_free(%s_t *m);\n\n",
+                         name, name, name, name, name, name, NAME, name, name);
+    else
+        adze_text_printf(&out,
                      "/* Takes the memory and puts the state to its initial value. */\n"
-                     "int %s_init(%s_t *m, const %s_mem *mem);\n\n"
+                     "int %s_init(%s_t *m, const %s_mem *mem);\n\n", name, name, name);
+    adze_text_printf(&out,
                      "/* The state back to its initial value. */\n"
                      "int %s_reset(%s_t *m);\n",
-                     name, name, name, name, name);
+                     name, name);
     for (int i = 0; i < m->n_entries; i++) {
         const adze_c_entry *e = &m->entries[i];
         adze_text_printf(&out, "\n/* Extents may be left 0 where the model has only one shape. */\n"

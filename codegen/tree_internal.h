@@ -57,6 +57,12 @@ bool tree_test_data(tree *t, int model); /* tree_data.c: selftest/NAME_data.* */
 bool tree_programs(tree *t);             /* tree_programs.c: selftest/selftest.c, main.c */
 bool tree_build_files(tree *t);          /* tree_build.c: Makefile, CMakeLists.txt, linker script, README */
 bool tree_manifest(tree *t);             /* tree_manifest.c */
+/* tree_profile.c: timing of kernels, where the options want it: what stands in include/NAME.h, in
+ * src/NAME.c, and before and in main's function for a model. */
+void tree_profile_header(const adze_c_module *m, adze_text *out);
+void tree_profile_source(const adze_c_module *m, adze_text *out);
+void tree_profile_program(const adze_c_module *m, adze_text *out);
+void tree_profile_call(const tree *t, const adze_c_module *m, adze_text *out);
 bool tree_report(tree *t);               /* report.c */
 /* size.c: estimates of code and stack, and whether the image fits. */
 bool tree_estimate(tree *t);

@@ -65,6 +65,8 @@ static cJSON *kernel_json(const adze_c_kernel *k) {
         cJSON_AddStringToObject(o, "runtime", k->runtime);
         return o;
     }
+    if (k->n_shared)
+        add_bytes(o, "items", (uint64_t)adze_get_i64(k->op, "adze.parallel"));
     add_bytes(o, "multiplies", k->multiplies);
     add_bytes(o, "loads", k->loads);
     add_bytes(o, "stores", k->stores);
@@ -91,6 +93,7 @@ static cJSON *model_json(const tree *t, int i) {
     cJSON_AddStringToObject(o, "file", t->models[i].file ? t->models[i].file : "");
     cJSON_AddStringToObject(o, "hash", t->models[i].hash ? t->models[i].hash : "");
     cJSON_AddStringToObject(o, "weights", mode_name(m->weights_mode));
+    cJSON_AddNumberToObject(o, "threads", m->threads);
     cJSON *bytes = cJSON_AddObjectToObject(o, "bytes");
     add_bytes(bytes, "weights", m->weight_bytes);
     for (int r = 0; r < m->n_regions; r++)

@@ -239,6 +239,9 @@ static bool selftest(tree *t) {
         for (int k = 0; k < t->models[i].n_tests; k++)
             adze_text_printf(&out, "    wrong += status == %s_OK ? %s_test%d() : 0;\n", m->upper,
                              m->name, k);
+        if (m->threads > 1)
+            adze_text_printf(&out, "    if (status == %s_OK) {\n        %s_free(&%s_model);\n    }\n",
+                             m->upper, m->name, m->name);
     }
     adze_text_puts(&out,
                    "    if (adze_board_stack_used() != 0) {\n"
@@ -259,6 +262,7 @@ static void describe_entry(tree *t, int model, const adze_c_entry *e, adze_text 
     const adze_tree_test *test = tree_first_test(t, model, e);
     int index = test ? (int)(test - t->models[model].tests) : -1;
     bool files = !t->target->bare;
+    tree_profile_program(m, out);
     adze_text_printf(out, "\nstatic int run_%s(%s) {\n", m->name, files ? "const options *o" : "void");
     arguments(t, model, e, test, index, out);
     adze_text_printf(out, "    int status = start_%s();\n", m->name);
@@ -319,6 +323,7 @@ static void describe_entry(tree *t, int model, const adze_c_entry *e, adze_text 
                              k, p->name, k, p->name);
         k++;
     }
+    tree_profile_call(t, m, out);
     if (files)
         adze_text_printf(out,
                          "    for (int i = 0; i < o->runs; i++) {\n"
@@ -339,6 +344,8 @@ static void describe_entry(tree *t, int model, const adze_c_entry *e, adze_text 
                          "        adze_board_put_u(adze_board_clock_hz());\n"
                          "        adze_board_puts(\"\\n\");\n    }\n#endif\n",
                          m->name, e->name, m->name);
+    if (m->threads > 1)
+        adze_text_printf(out, "    %s_free(&%s_model);\n", m->name, m->name);
     adze_text_puts(out, "    return 0;\n}\n");
 }
 

@@ -158,7 +158,42 @@ static void init(const tree *t, const adze_c_module *m, adze_text *out) {
         if (*in)
             adze_text_puts(out, "    }\n");
     }
+    if (m->profile)
+        adze_text_puts(out, "#ifdef ADZE_PROFILE\n    m->profile.clock = NULL;\n#endif\n");
+    if (adze_c_has_pool(m))
+        adze_text_printf(out,
+                         "    threads *const t = (threads *)(void *)m->pool;\n"
+                         "    if (adze_pool_start(&t->pool, t->workers, %s_THREADS) != 0) {\n"
+                         "        return %s_ERROR_THREADS;\n    }\n",
+                         m->upper, m->upper);
     adze_text_printf(out, "    return %s_reset(m);\n}\n\n", m->name);
+}
+
+/* What lies in m->pool, how to get at it, and the kernels that the pool computes. */
+static void pool(const adze_c_module *m, adze_text *out) {
+    if (!adze_c_has_pool(m))
+        return;
+    adze_text_printf(out,
+                     "/* What lies in m->pool. */\n"
+                     "typedef struct threads {\n    adze_pool pool;\n"
+                     "    adze_worker workers[%s_THREADS - 1];\n} threads;\n"
+                     "_Static_assert(sizeof(threads) <= sizeof(((%s_t *)NULL)->pool), \"pool\");\n\n"
+                     "static adze_pool *pool_of(%s_t *m) {\n"
+                     "    return &((threads *)(void *)m->pool)->pool;\n}\n\n",
+                     m->upper, m->name, m->name);
+    for (int i = 0; i < m->n_kernels; i++)
+        if (adze_c_shared(m, &m->kernels[i]) && m->kernels[i].same_as < 0)
+            adze_emit_share(m, &m->kernels[i], out);
+}
+
+static void free_function(const adze_c_module *m, adze_text *out) {
+    if (m->threads == 1)
+        return;
+    adze_text_printf(out, "\nint %s_free(%s_t *m) {\n    if (m == NULL) {\n"
+                          "        return %s_ERROR_ARGUMENT;\n    }\n%s"
+                          "    return %s_OK;\n}\n",
+                     m->name, m->name, m->upper,
+                     adze_c_has_pool(m) ? "    adze_pool_stop(pool_of(m));\n" : "", m->upper);
 }
 
 static void reset(const adze_c_module *m, adze_text *out) {
@@ -223,6 +258,8 @@ static bool graph(tree *t, int model) {
     }
     if (m->n_states)
         adze_c_use_runtime(m, "<string.h>");
+    if (adze_c_has_pool(m))
+        tree_use_runtime(t, "adze_threads.h");
     bool kernels = false;
     for (int i = 0; i < m->n_kernels; i++)
         kernels |= !m->kernels[i].runtime;
@@ -236,6 +273,8 @@ static bool graph(tree *t, int model) {
         adze_text_puts(&out, "#include \"adze_x86.h\"\n");
         tree_use_runtime(t, "adze_x86.h");
     }
+    if (adze_c_has_pool(m))
+        adze_text_puts(&out, "#include \"adze_threads.h\"\n");
     adze_text_puts(&out, "\n");
     size_t before = out.length;
     includes(m, m->n_states ? "memcpy(" : body.data, &out);
@@ -253,8 +292,11 @@ static bool graph(tree *t, int model) {
                        "        zero = zero && given[i] == 0;\n"
                        "    }\n"
                        "    return same || zero;\n}\n\n");
+    pool(m, &out);
+    tree_profile_source(m, &out);
     init(t, m, &out);
     reset(m, &out);
+    free_function(m, &out);
     adze_text_append(&out, body.data, body.length);
     adze_text_free(&body);
     return tree_write_text(t, adze_arena_printf(t->arena, "src/%s.c", m->name), &out);

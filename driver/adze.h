@@ -43,7 +43,8 @@ typedef struct adze_request {
     const char *reference;       /* an ONNX test data folder */
     const char *dump_ir;         /* a folder for every stage */
     uint64_t max_flash, max_ram; /* bytes; 0: no limit but the target's */
-    unsigned threads;
+    unsigned threads;            /* that share large kernels; 0: 1, or as the dump says */
+    bool profile;                /* the tree can time its kernels, built with -DADZE_PROFILE */
     bool explain;
     /* Called before each stage with a short text; may be NULL. */
     void (*progress)(void *user, const char *text);

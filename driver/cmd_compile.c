@@ -76,12 +76,11 @@ int adze_cmd_compile(const adze_args *args, adze_console *console) {
     if (!c)
         return ADZE_EXIT_FAULT;
     int code = ADZE_EXIT_OK;
-    if (request.threads > 1)
-        adze_console_note(console, "kernels use one thread in this version");
     if (!adze_compile(c, &request)) {
         code = adze_console_fail(console, &c->ctx->diags);
     } else {
         adze_console_progress_end(console);
+        adze_command_note_threads(c, &request, console);
         adze_command_explain(c, &request);
         print_sizes(c, &request);
         adze_console_json(console, sizes_json(c, &request));

@@ -15,6 +15,9 @@ adze_compilation *adze_command_begin(adze_console *console);
  * new temporary folder where none is asked for. Returns that temporary folder, to be removed, or
  * NULL; request->output stays NULL, with a diagnostic, when none could be made. */
 const char *adze_command_tree_place(adze_compilation *compilation, adze_request *request);
+/* Says so when threads were asked for where there are none. */
+void adze_command_note_threads(const adze_compilation *compilation, const adze_request *request,
+                               adze_console *console);
 /* Prints what --explain asks for. */
 void adze_command_explain(adze_compilation *compilation, const adze_request *request);
 

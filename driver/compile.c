@@ -22,7 +22,7 @@ adze_compilation *adze_compilation_new(void) {
     adze_context *ctx = adze_context_new();
     adze_compilation *c = ctx ? calloc(1, sizeof *c) : NULL;
     if (c)
-        c->ctx = ctx;
+        *c = (adze_compilation){.ctx = ctx, .threads = 1};
     else if (ctx)
         adze_context_free(ctx);
     return c;
@@ -172,6 +172,17 @@ static bool set_target(adze_compilation *c, adze_job_model *m) {
     return true;
 }
 
+/* The generators and the emitter read adze.threads (decision 10); a dump remembers it. */
+static void set_threads(adze_compilation *c, const adze_request *request, adze_job_model *m) {
+    MlirOperation root = mlirModuleGetOperation(m->module);
+    if (request->threads > 1 && c->target->has_pthreads)
+        adze_set(root, "adze.threads", adze_i64(c->ctx, request->threads));
+    else if (request->threads || !c->target->has_pthreads)
+        mlirOperationRemoveAttributeByName(root, mlirStringRefCreateFromCString("adze.threads"));
+    int64_t threads = adze_get_i64(root, "adze.threads");
+    c->threads = threads > (int64_t)c->threads ? (unsigned)threads : c->threads;
+}
+
 static bool lower(adze_compilation *c, const adze_request *request, adze_job_model *m) {
     adze_context *ctx = c->ctx;
     stages s = {.c = c, .request = request, .model = m};
@@ -184,6 +195,7 @@ static bool lower(adze_compilation *c, const adze_request *request, adze_job_mod
     }
     if (!set_target(c, m))
         return false;
+    set_threads(c, request, m);
     if (!m->is_dump && !write_stage(&s, 0, "import", m->module))
         return false;
     if (!apply_schedule(&s, m->module) || !make_selftest(&s, m->module))
@@ -225,6 +237,9 @@ bool adze_compile(adze_compilation *c, const adze_request *request) {
     ctx->diags.file = NULL;
     if (!adze_job_load_target(c, request, target_of_dump(c)))
         return false;
+    if (request->threads > ADZE_MAX_THREADS)
+        return adze_error(&ctx->diags, NULL, "%u threads are too many: %d at most", request->threads,
+                          (int)ADZE_MAX_THREADS);
     for (size_t i = 0; i < c->n_models; i++)
         if (!lower(c, request, &c->models[i]))
             return false;

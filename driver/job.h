@@ -41,6 +41,14 @@ typedef struct adze_job_sizes {
     uint64_t weights, code, scratch, scratch_bound, state, stack, flash, ram;
 } adze_job_sizes;
 
+/* One call of a kernel. */
+typedef struct adze_job_call {
+    const char *kernel, *nodes;
+    uint64_t multiplies;
+} adze_job_call;
+
+enum { ADZE_MAX_THREADS = 1024 };
+
 struct adze_compilation {
     adze_context *ctx;
     adze_target *target;
@@ -50,6 +58,9 @@ struct adze_compilation {
     bool (*choose_inputs)(adze_compilation *c, void *user);
     void *choose_user;
     adze_job_sizes sizes; /* known once the tree is written or refused */
+    unsigned threads;     /* of the tree */
+    int n_calls;          /* of kernels, in the first model's first entry; known with the sizes */
+    const adze_job_call *calls;
 };
 
 /* The folder with targets/, runtime/ and codegen/: $ADZE_HOME, or where adze was built. */

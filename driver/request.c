@@ -72,7 +72,7 @@ bool adze_request_from_args(const adze_args *args, adze_console *console, size_t
     }
     if (name && n_models)
         models[0].name = name;
-    uint64_t threads = 1, runs = 0;
+    uint64_t threads = 0, runs = 0;
     *out = (adze_request){
         .models = models,
         .n_models = n_models,
@@ -103,6 +103,12 @@ bool adze_request_from_args(const adze_args *args, adze_console *console, size_t
               one_of(args, ADZE_OPT_weights, modes, ADZE_COUNT(modes), problem);
     out->threads = (unsigned)threads;
     return ok;
+}
+
+void adze_command_note_threads(const adze_compilation *c, const adze_request *request,
+                               adze_console *console) {
+    if (request->threads > 1 && !c->target->has_pthreads)
+        adze_console_note(console, "%s has no threads: kernels use one", c->target->name);
 }
 
 adze_compilation *adze_command_begin(adze_console *console) {

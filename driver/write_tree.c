@@ -32,7 +32,8 @@ bool adze_job_write_tree(adze_compilation *c, const adze_request *request) {
                                  .version = adze_version(),
                                  .weights = ADZE_TREE_WEIGHTS_AUTO,
                                  .max_flash = request->max_flash,
-                                 .max_ram = request->max_ram};
+                                 .max_ram = request->max_ram,
+                                 .profile = request->profile};
     for (size_t i = 0; request->weights && i < ADZE_COUNT(weight_modes); i++)
         if (!strcmp(request->weights, weight_modes[i].name))
             options.weights = weight_modes[i].mode;
@@ -59,6 +60,12 @@ bool adze_job_write_tree(adze_compilation *c, const adze_request *request) {
                                 .stack = result.stack_estimate,
                                 .flash = result.flash,
                                 .ram = result.ram};
+    adze_job_call *calls = ADZE_NEW_ARRAY(ctx->arena, adze_job_call, (size_t)result.n_calls + 1);
+    for (int i = 0; i < result.n_calls; i++)
+        calls[i] = (adze_job_call){result.calls[i].kernel, result.calls[i].nodes,
+                                   result.calls[i].multiplies};
+    c->calls = calls;
+    c->n_calls = result.n_calls;
     for (int i = 0; i < result.n_models; i++)
         if (result.models[i].scratch_lower_bound > c->sizes.scratch_bound)
             c->sizes.scratch_bound = result.models[i].scratch_lower_bound;
