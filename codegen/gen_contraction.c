@@ -54,7 +54,7 @@ static MlirValue memref_behind(MlirValue tensor) {
                : mlirOperationGetOperand(op, 0);
 }
 
-static MlirValue argument_named(adze_gen *g, const char *name) {
+MlirValue adze_gen_argument(adze_gen *g, const char *name) {
     MlirBlock body = mlirRegionGetFirstBlock(mlirOperationGetRegion(g->kernel, 0));
     MlirAttribute attrs = adze_get(g->kernel, "arg_attrs");
     for (intptr_t i = 0; i < mlirBlockGetNumArguments(body); i++) {
@@ -470,10 +470,24 @@ static void clip(block *b, int d) {
     }
 }
 
-/* The rows of x that one row of windows reads, padded along the last axis. */
+/* Is tap `tap` of axis d inside x? A null value: always. */
+static MlirValue tap_inside(block *b, int d, MlirValue tap) {
+    int64_t low, high;
+    if (adze_index_known(b->low[d], &low) && adze_index_known(b->high[d], &high) && low == 0 &&
+        high == b->c.kernel[d])
+        return (MlirValue){NULL};
+    MlirValue both[] = {adze_index_cmp(b->g, "ge", tap, b->low[d]),
+                        adze_index_cmp(b->g, "lt", tap, b->high[d])};
+    return adze_build1(&b->g->b, "arith.andi", 2, both, mlirValueGetType(both[0]), 0, NULL);
+}
+
+/* The rows of x that one row of windows reads, padded along the last axis. Where padding is no zero in the copy, the
+ * bias holds what all taps make of it: rows outside x are then filled, and read too. */
 static bool stage_row(block *b) {
     adze_gen *g = b->g;
     const adze_contraction *c = &b->c;
+    const bool whole = b->st.fill != 0;
+    MlirValue inside_x = {NULL};
     int last = c->n - 1;
     int64_t pixel = c->group * c->channels, width = adze_staged_width(c), left = c->pad_begin[last];
     left = left < width ? left : width;
@@ -487,10 +501,16 @@ static bool stage_row(block *b) {
         real[d] = c->kernel[d] > 1;
         MlirValue tap = constant(b, 0);
         if (real[d]) {
-            loops[d] = adze_for_begin(g, names[(last - 1 - d) % 5], b->low[d], b->high[d], constant(b, 1), 0,
-                                      NULL, NULL);
+            loops[d] = adze_for_begin(g, names[(last - 1 - d) % 5], whole ? constant(b, 0) : b->low[d],
+                                      whole ? constant(b, c->kernel[d]) : b->high[d], constant(b, 1), 0, NULL,
+                                      NULL);
             tap = loops[d].iv;
         }
+        MlirValue in = whole ? tap_inside(b, d, tap) : (MlirValue){NULL};
+        if (in.ptr)
+            inside_x = inside_x.ptr ? adze_build1(&g->b, "arith.andi", 2, (MlirValue[]){inside_x, in},
+                                                  mlirValueGetType(in), 0, NULL)
+                                    : in;
         row = plus(b, times(b, row, c->kernel[d]), tap);
         index[1 + d] = adze_index_sub(
             g, plus(b, times(b, b->at[d], c->strides[d]), times(b, tap, c->dilations[d])),
@@ -498,13 +518,26 @@ static bool stage_row(block *b) {
     }
     index[1 + last] = constant(b, 0);
     MlirValue at = plus(b, b->work_at, times(b, row, width * pixel));
+    adze_if branch;
+    if (inside_x.ptr)
+        branch = adze_if_begin(g, inside_x, 0, NULL);
     fill(b, at, left * pixel);
     if (!copy(b, index, plus(b, at, constant(b, left * pixel)), constant(b, 0), constant(b, inside * pixel)))
         return false;
     fill(b, plus(b, at, constant(b, (left + inside) * pixel)), (width - left - inside) * pixel);
-    for (int d = last - 1; d >= 0; d--)
+    if (inside_x.ptr) {
+        adze_if_else(g, &branch, NULL);
+        fill(b, at, width * pixel);
+        adze_if_end(g, &branch, NULL, NULL);
+    }
+    for (int d = last - 1; d >= 0; d--) {
         if (real[d])
             adze_for_end(g, &loops[d], NULL, NULL);
+        if (whole) {
+            b->low[d] = constant(b, 0);
+            b->high[d] = constant(b, c->kernel[d]);
+        }
+    }
     return true;
 }
 
@@ -647,7 +680,7 @@ bool adze_gen_contraction(adze_gen *g, const adze_schedule *s, MlirValue sums, M
     b.panels = (c->outputs + b.p.columns - 1) / b.p.columns;
     b.chunk = b.st.flat ? c->channels
                         : (c->n ? c->strides[c->n - 1] : 1) * c->group * c->channels;
-    MlirValue w = memref_behind(c->w), x = memref_behind(c->x), work = argument_named(g, "work");
+    MlirValue w = memref_behind(c->w), x = memref_behind(c->x), work = adze_gen_argument(g, "work");
     if (!w.ptr || (b.st.staged ? !work.ptr : !x.ptr))
         return fail(g, "its operands are not in memory");
     b.work_at = constant(&b, 0);
