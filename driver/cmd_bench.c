@@ -1,7 +1,7 @@
 /* adze bench MODEL [-t TARGET]: the time of one inference. */
 #include "driver/command.h"
 
-#include "driver/program.h"
+#include "driver/profile.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -34,7 +34,7 @@ static bool measure(adze_compilation *c, const adze_request *request, uint64_t r
            adze_program_time(&program, runs_for_a_second(&once), out);
 }
 
-static void report(adze_compilation *c, const adze_request *request, const adze_timing *t,
+static void report(adze_compilation *c, const adze_timing *t, const adze_call_cost *costs,
                    adze_console *console) {
     cJSON *o = cJSON_CreateObject();
     cJSON_AddBoolToObject(o, "ok", true);
@@ -54,8 +54,10 @@ static void report(adze_compilation *c, const adze_request *request, const adze_
            c->target->run.kind == ADZE_RUN_NATIVE || c->target->run.kind == ADZE_RUN_SSH
                ? ""
                : ", emulated: not the time of a real one");
-    cJSON_AddNumberToObject(o, "threads", request->threads);
+    cJSON_AddNumberToObject(o, "threads", c->threads);
     cJSON_AddNumberToObject(o, "runs", (double)t->runs);
+    if (costs)
+        adze_profile_report(c, costs, o);
     adze_console_json(console, o);
 }
 
@@ -85,21 +87,23 @@ int adze_cmd_bench(const adze_args *args, adze_console *console) {
     adze_compilation *c = adze_command_begin(console);
     if (!c)
         return ADZE_EXIT_FAULT;
-    if (request.threads > 1)
-        adze_console_note(console,
-                          "kernels use one thread in this version; the time is one thread's");
     c->choose_inputs = seeded_inputs;
+    request.profile = adze_args_has(args, ADZE_OPT_kernels);
+    adze_call_cost *costs = NULL;
     const char *temporary = adze_command_tree_place(c, &request);
     adze_timing timing;
     bool ok = request.output && adze_compile(c, &request) &&
-              measure(c, &request, runs ? strtoull(runs, NULL, 10) : 0, console, &timing);
+              measure(c, &request, runs ? strtoull(runs, NULL, 10) : 0, console, &timing) &&
+              (!request.profile ||
+               adze_profile_measure(c, &request, timing.runs, console->verbose, &costs));
     if (temporary)
         adze_remove_folder(temporary);
     adze_console_progress_end(console);
     int code = ADZE_EXIT_OK;
     if (ok) {
+        adze_command_note_threads(c, &request, console);
         adze_command_explain(c, &request);
-        report(c, &request, &timing, console);
+        report(c, &timing, costs, console);
     } else {
         code = adze_console_fail(console, &c->ctx->diags);
     }

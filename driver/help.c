@@ -88,7 +88,8 @@ static const struct {
      "same C; the files it names (the model, and blobs beside the dump) must be there unchanged."},
     {"JSON",
      "With --json the last line of standard output is one object. bench: ms_min, ms_median, "
-     "threads. "
+     "threads; with --kernels also kernels, a list of kernel, nodes, ms or instructions, share, "
+     "multiplies. "
      "run --reference: max_abs_error, max_rel_error, ok. On failure: ok (false) and errors, a list "
      "of file, node, cause, hint."},
     {"EXIT STATUS", "0 on success; 1 when the model or the request is at fault; 2 on wrong usage."},

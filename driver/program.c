@@ -24,7 +24,9 @@ static const char *tail(const adze_text *text, size_t most) {
 }
 
 /* Beside what `make` by itself builds: the objects are not the same. */
-#define BUILD_FOLDER "build/adze"
+static const char *build_folder(const adze_program *p) {
+    return p->profile ? "build/profile" : "build/adze";
+}
 
 /* Whether a program gets words, and files that outlive it. */
 static bool has_files(const adze_target *t) {
@@ -33,7 +35,7 @@ static bool has_files(const adze_target *t) {
 
 static const char *program_path(adze_program *p) {
     const adze_target *t = p->target;
-    return adze_arena_printf(p->ctx->arena, BUILD_FOLDER "/main%s",
+    return adze_arena_printf(p->ctx->arena, "%s/main%s", build_folder(p),
                              t->bare                        ? ".elf"
                              : strcmp(t->arch, "wasm") == 0 ? ".wasm"
                                                             : "");
@@ -45,13 +47,15 @@ bool adze_program_build(adze_program *p, bool verbose) {
                         : p->runs ? adze_arena_printf(p->ctx->arena, "EXTRA=-DADZE_MAIN_RUNS=%llu",
                                                       (unsigned long long)p->runs)
                                   : "EXTRA=-DADZE_MAIN_HEX";
+    if (p->profile)
+        extra = adze_arena_printf(p->ctx->arena, "%s -DADZE_PROFILE", extra);
     const adze_compiler *usable = adze_target_usable_compiler(p->target);
     if (!usable)
         return adze_error(&p->ctx->diags, NULL, "the compiler for %s, %s, is not installed",
                           p->target->name, p->target->compiler);
     p->exe = program_path(p);
-    const char *argv[] = {"make", "-s",   "-C", p->dir, "-j2", "BUILD=" BUILD_FOLDER,
-                          extra,  p->exe, NULL};
+    const char *folder = adze_arena_printf(p->ctx->arena, "BUILD=%s", build_folder(p));
+    const char *argv[] = {"make", "-s", "-C", p->dir, "-j2", folder, extra, p->exe, NULL};
     adze_text said = {0};
     adze_process_result r = adze_process_run(argv, NULL, &said, &said, BUILD_SECONDS);
     if (verbose && said.length)
@@ -236,6 +240,38 @@ static bool time_by_text(adze_program *p, adze_timing *out) {
                          .instructions = ticks[n / 2] * each,
                          .runs = n};
     return true;
+}
+
+/* "mark TICKS MARKS HZ" and, for each call, "call INDEX LEAST SUM" (codegen/tree_profile.c). */
+static bool read_calls(adze_program *p, const char *said, uint64_t runs, int n, adze_call_cost *out) {
+    double mark = 0, marks = 1, hz = 0;
+    int found = 0;
+    double each = p->runs && p->target->run.count_argc ? p->target->clock.instructions_per_tick : 0;
+    for (const char *line = said; line; line = strchr(line, '\n')) {
+        double least, sum;
+        int i;
+        line += *line == '\n';
+        if (sscanf(line, "mark %lf %lf %lf", &mark, &marks, &hz) == 3)
+            mark /= marks;
+        if (sscanf(line, "call %d %lf %lf", &i, &least, &sum) != 3 || i < 0 || i >= n)
+            continue;
+        found++;
+        least = least > mark ? least - mark : 0;
+        sum = sum / (double)runs > mark ? sum / (double)runs - mark : 0;
+        out[i] = (adze_call_cost){.ns = hz > 0 ? least * 1e9 / hz : 0, .instructions = sum * each};
+    }
+    return found == n || adze_error(&p->ctx->diags, NULL, "the program measured %d of %d calls of kernels",
+                                    found, n);
+}
+
+bool adze_program_profile(adze_program *p, uint64_t runs, int n, adze_call_cost *out) {
+    const char *words[] = {"-n", adze_arena_printf(p->ctx->arena, "%llu", (unsigned long long)runs)};
+    adze_text said = {0};
+    bool args = p->target->run.takes_args;
+    bool ok = adze_program_run(p, args ? words : NULL, args ? ADZE_COUNT(words) : 0, &said) &&
+              read_calls(p, said.data ? said.data : "", runs, n, out);
+    adze_text_free(&said);
+    return ok;
 }
 
 bool adze_program_time(adze_program *p, uint64_t runs, adze_timing *out) {

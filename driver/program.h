@@ -10,6 +10,7 @@ typedef struct adze_program {
     const adze_target *target;
     const char *dir; /* the tree */
     uint64_t runs; /* how often a program without words is to be timed; 0: it prints its outputs */
+    bool profile;  /* built to measure its kernels */
     const char *exe; /* once built: its path in the tree */
 } adze_program;
 
@@ -32,5 +33,13 @@ typedef struct adze_timing {
     uint64_t runs;
 } adze_timing;
 bool adze_program_time(adze_program *p, uint64_t runs, adze_timing *out);
+
+/* Of one call of a kernel: nanoseconds of its fastest run, or instructions counted by an emulator (the mean
+ * of the runs); 0: not known. Reading the clock is taken off. */
+typedef struct adze_call_cost {
+    double ns, instructions;
+} adze_call_cost;
+/* Of the first entry's `n` calls; the program is built with `profile`. */
+bool adze_program_profile(adze_program *p, uint64_t runs, int n, adze_call_cost *out);
 
 #endif
