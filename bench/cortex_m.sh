@@ -73,8 +73,8 @@ network() { # NAME BOARD COLUMN
 # One line a kernel, as far as this adze counts kernels.
 kernels() { # NAME BOARD COLUMN MODEL
     "$adze" bench --help | grep -q -- --kernels || return 0
-    "$adze" bench "$4" --name m -t "$2" --runs 1 --kernels --json 2>"$out/log" | tail -n 1 | tr '{' '\n' |
-        sed -n 's/.*"kernel":"\([^"]*\)".*"instructions":\([0-9.]*\).*/\1\t\2/p' |
+    "$adze" bench "$4" --name m -t "$2" --runs 1 --kernels --json 2>"$out/log" | tail -n 1 | tr '{}' '\n\n' |
+        sed -n 's/.*"\(kernel\|name\)":"\([^"]*\)".*"instructions":\([0-9.]*\).*/\2\t\3/p' |
         awk -F'\t' -v name="$1" -v core="$3" -v tsv="$out/networks.tsv" '{
             printf "    %-30s %11.0f\n", $1, $2
             printf "%s\t%s\t%s\t\t%.0f\t\n", name, core, $1, $2 >>tsv }'

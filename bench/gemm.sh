@@ -56,6 +56,11 @@ build_tree() { # NAME ENCODING M N K THREADS DIR
     fi
 }
 
+# GB/s of a plain read loop, where M is 1 and there is something to read.
+read_rate() { # M BYTES THREADS
+    if test "$1" = 1 && test "$2" -ge 4096; then $(pin "$3") "$peak" -t "$3" -r "$2" | cut -f 3; else echo -; fi
+}
+
 one() { # ENCODING M N K THREADS
     name=$1-$2-$3-$4-$5 dir=$out/trees/$1-$2-$3-$4-$5
     if test $build = yes; then build_tree "$name" "$1" "$2" "$3" "$4" "$5" "$dir"; fi
@@ -64,15 +69,13 @@ one() { # ENCODING M N K THREADS
         return
     fi
     program=$(cat "$dir/program") pinned=$(pin "$5")
+    bytes=$(($3 * $4 * $(weight_bytes "$1")))
+    read_before=$(read_rate "$2" "$bytes" "$5")
     once=$(time_tree "$pinned" "$dir" "$program" 0 1)
     slow=$(awk -v ns="${once% *}" -v b="$bound" 'BEGIN { print ns > b * 1e9 }')
     time=$once
     test "$slow" = 1 || time=$(time_tree "$pinned" "$dir" "$program" "$seconds" "$(runs_for "${once% *}" "$seconds")")
-    bytes=$(($3 * $4 * $(weight_bytes "$1")))
-    read=-
-    if test "$2" = 1 && test "$bytes" -ge 4096; then
-        read=$($pinned "$peak" -t "$5" -r "$bytes" | cut -f 3)
-    fi
+    read=$(printf '%s\n' "$read_before" "$(read_rate "$2" "$bytes" "$5")" | sort -n | tail -n 1)
     printf '%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n' "$1" "$2" "$3" "$4" "$5" "${time% *}" "${time#* }" "$bytes" "$read" \
         "$(cat "$dir/checked")" >>"$out/raw.tsv"
 }
@@ -82,18 +85,22 @@ test -z "$shapes" || cat "$shapes" >"$out/shapes.given"
 machine >"$out/machine.txt"
 : >"$out/raw.tsv"
 : >"$out/peak.tsv"
-peaks() { for n in $threads; do $(pin "$n") "$peak" -t "$n" | sed "s/^/$n	/" >>"$out/peak.tsv"; done; }
+peaks() {
+    for count in $threads; do
+        $(pin "$count") "$peak" -t "$count" | awk -v n="$count" '{ print n "\t" $0 }' >>"$out/peak.tsv"
+    done
+}
 peaks
 for e in $encodings; do
-    for n in $threads; do
+    for count in $threads; do
         all_shapes "$(weight_bytes "$e")" >"$out/shapes"
         slow=0 family=
         while read -r M N K; do
             test "$family" = "$M" || case $family in "" | square) ;; *) slow=0 ;; esac
             family=$M
             test "$M" != "$N" || family=square
-            test ! -t 2 || printf '\r%-40s' "$e $M x $N x $K, $n" >&2
-            test "$slow" = 1 || one "$e" "$M" "$N" "$K" "$n"
+            test ! -t 2 || printf '\r%-40s' "$e $M x $N x $K, $count" >&2
+            test "$slow" = 1 || one "$e" "$M" "$N" "$K" "$count" </dev/null
             test "$family:$N" != square:2048 || slow=0
         done <"$out/shapes"
     done

@@ -38,12 +38,12 @@ static const figure figures[] = {
      .row = "layer", .series = "core", .value = "ratio", .goal = "goal", .series_label = "%s"},
     {.name = "gemm",
      .title = "Matrix products: fraction of the peak of a register-only loop",
-     .axis = "N = K",
+     .axis = "N = K (hollow: no power of two)",
      .row = "n", .series = "m", .value = "fraction", .group = "encoding", .goal = "0.85",
      .series_label = "M = %s", .curves = 1},
     {.name = "gemv",
      .title = "Matrix times vector: fraction of the bandwidth of a plain read loop",
-     .axis = "N = K",
+     .axis = "N = K (hollow: no power of two)",
      .row = "n", .series = "encoding", .value = "read_fraction", .goal = "0.9",
      .series_label = "%s", .curves = 1, .only_gemv = 1},
 };
@@ -333,6 +333,7 @@ enum { PANEL_W = 560, PANEL_H = 210, PANEL_LEFT = 64 };
 
 typedef struct point {
     double x, y;
+    int odd;
 } point;
 
 static int by_x(const void *a, const void *b) {
@@ -350,13 +351,15 @@ static const char *series_of(const figure *f, const table *t, int row) {
     return square && !f->only_gemv ? "N" : cell(t, row, f->series);
 }
 
+/* Sizes that are no power of two stand beside the curve, hollow: they are cases of their own. */
 static void draw_curve(xmlNodePtr svg, point *points, int n, const char *colour) {
     char path[16384];
     size_t length = 0;
     qsort(points, (size_t)n, sizeof *points, by_x);
     for (int i = 0; i < n && length + 32 < sizeof path; i++)
-        length += (size_t)snprintf(path + length, sizeof path - length, "%s%.1f,%.1f",
-                                   i ? " " : "", points[i].x, points[i].y);
+        if (!points[i].odd)
+            length += (size_t)snprintf(path + length, sizeof path - length, "%s%.1f,%.1f",
+                                       length ? " " : "", points[i].x, points[i].y);
     path[length] = 0;
     xmlNodePtr node = element(svg, "polyline", NULL);
     xmlNewProp(node, BAD_CAST "points", BAD_CAST path);
@@ -365,8 +368,9 @@ static void draw_curve(xmlNodePtr svg, point *points, int n, const char *colour)
         xmlNodePtr dot = element(svg, "circle", NULL);
         set(dot, "cx", "%.1f", points[i].x);
         set(dot, "cy", "%.1f", points[i].y);
-        set(dot, "r", "2.8");
-        set(dot, "fill", "%s", colour);
+        set(dot, "r", points[i].odd ? "3.5" : "2.8");
+        set(dot, "fill", "%s", points[i].odd ? "none" : colour);
+        set(dot, "stroke", "%s", colour);
     }
 }
 
@@ -381,11 +385,12 @@ static void draw_panel(xmlNodePtr svg, const figure *f, const table *t, distinct
         high = fmax(high, x);
         most = fmax(most, y);
     }
-    most = ceil(most * 5 - 0.01) / 5;
+    const double step = most > 1.6 ? 0.5 : 0.2;
+    most = ceil(most / step - 0.01) * step;
     if (high <= low)
         high = low * 2;
     double bottom = top + PANEL_H;
-    for (double y = 0; y <= most + 0.001; y += 0.2) {
+    for (double y = 0; y <= most + 0.001; y += step) {
         char words[32];
         double at = bottom - PANEL_H * y / most;
         snprintf(words, sizeof words, "%.0f %%", 100 * y);
@@ -418,7 +423,7 @@ static void draw_panel(xmlNodePtr svg, const figure *f, const table *t, distinct
                 !number(t, i, f->value, &y))
                 continue;
             points[n++] = (point){PANEL_LEFT + PANEL_W * log(x / low) / log(high / low),
-                                  bottom - PANEL_H * y / most};
+                                  bottom - PANEL_H * y / most, exp2(round(log2(x))) != x};
         }
         if (n)
             draw_curve(svg, points, n, colours[k % N_COLOURS]);
