@@ -9,6 +9,8 @@
 
 #include <string.h>
 
+#include <string.h>
+
 typedef struct interval {
     int64_t low, high;
 } interval;
@@ -135,6 +137,32 @@ static uint64_t products(MlirOperation op) {
     MlirStringRef s = mlirStringAttrGetValue(name);
     bool dot = s.length > 3 && !memcmp(s.data, "dot", 3) && (s.data[3] == '2' || s.data[3] == '4');
     return dot ? (uint64_t)(s.data[3] - '0') * lanes(op) : 0;
+}
+
+/* Elements that an operation works on at once: the lanes of its last operand that is a vector, or of its result. A vector
+ * whose length the machine knows counts as its least. */
+static uint64_t lanes_of(MlirOperation op) {
+    MlirType type = {NULL};
+    for (intptr_t i = 0; i < mlirOperationGetNumResults(op); i++)
+        type = mlirValueGetType(mlirOperationGetResult(op, i));
+    for (intptr_t i = 0; i < mlirOperationGetNumOperands(op); i++)
+        if (mlirTypeIsAVector(mlirValueGetType(mlirOperationGetOperand(op, i))))
+            type = mlirValueGetType(mlirOperationGetOperand(op, i));
+    if (mlirTypeIsNull(type) || !mlirTypeIsAVector(type))
+        return 1;
+    return (uint64_t)mlirShapedTypeGetDimSize(type, 0) * (mlirVectorTypeIsScalable(type) ? 2 : 1);
+}
+
+/* dot4.us and its like: a product for each lane of the last operand. */
+static bool multiplies(MlirOperation op) {
+    if (adze_is_op(op, "arith.mulf") || adze_is_op(op, "math.fma"))
+        return true;
+    if (adze_is_op(op, "arith.muli"))
+        return !mlirTypeIsAIndex(mlirValueGetType(mlirOperationGetResult(op, 0)));
+    if (!adze_is_op(op, "adze.instruction"))
+        return false;
+    MlirStringRef name = mlirStringAttrGetValue(adze_get(op, "name"));
+    return name.length > 3 && memcmp(name.data, "dot", 3) == 0;
 }
 
 static void count(MlirOperation op, uint64_t times, adze_c_kernel *k) {

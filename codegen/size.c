@@ -57,6 +57,8 @@ static double arithmetic(const size_row *row, MlirOperation op) {
     bool compares = adze_is_op(op, "arith.cmpi") || adze_is_op(op, "arith.cmpf");
     MlirType type = mlirValueGetType(compares ? mlirOperationGetOperand(op, 0)
                                               : mlirOperationGetResult(op, 0));
+    if (mlirTypeIsAVector(type))
+        return row->real;
     if (mlirTypeIsAIndex(type))
         return row->index;
     if (mlirTypeIsAFloat(type))
@@ -78,14 +80,21 @@ static bool seen_before(MlirOperation load) {
 static void count(MlirOperation op, void *user) {
     size_count *c = user;
     MlirStringRef name = mlirIdentifierStr(mlirOperationGetName(op));
-    for (size_t i = 0; i < ADZE_COUNT(math_rows); i++)
+    bool vector = mlirOperationGetNumResults(op) && mlirTypeIsAVector(mlirValueGetType(mlirOperationGetResult(op, 0)));
+    for (size_t i = 0; i < ADZE_COUNT(math_rows) && !vector; i++)
         c->math[i] = c->math[i] || adze_is_op(op, math_rows[i].op);
     if (adze_is_op(op, "arith.constant"))
         return;
     if (name.length > 6 && memcmp(name.data, "arith.", 6) == 0)
         c->bytes += arithmetic(c->row, op);
     else if (name.length > 5 && memcmp(name.data, "math.", 5) == 0)
-        c->bytes += c->row->math;
+        c->bytes += vector || adze_is_op(op, "math.fma") ? c->row->real : c->row->math;
+    else if (adze_is_op(op, "adze.instruction") || adze_is_op(op, "vector.reduction"))
+        c->bytes += 2 * c->row->real;
+    else if (adze_is_op(op, "adze.active") || adze_is_op(op, "vector.broadcast"))
+        c->bytes += c->row->real;
+    else if (adze_is_op(op, "vector.load") || adze_is_op(op, "vector.store"))
+        c->bytes += c->row->load;
     else if (adze_is_op(op, "memref.load"))
         c->bytes += c->row->load * (seen_before(op) ? REPEATED_LOAD : 1);
     else if (adze_is_op(op, "scf.for") || adze_is_op(op, "scf.while"))
