@@ -9,8 +9,6 @@
 
 #include <string.h>
 
-#include <string.h>
-
 typedef struct interval {
     int64_t low, high;
 } interval;
@@ -123,22 +121,6 @@ static uint64_t trips_of(MlirOperation loop) {
     return far <= 0 ? 0 : (uint64_t)((far + step.low - 1) / step.low);
 }
 
-/* Lanes of a result; of a scalable vector the fewest. */
-static uint64_t lanes(MlirOperation op) {
-    MlirType type = mlirValueGetType(mlirOperationGetResult(op, 0));
-    return mlirTypeIsAVector(type) ? (uint64_t)mlirShapedTypeGetDimSize(type, 0) : 1;
-}
-
-/* Multiplications of an instruction: dot products of 2 or 4 neighbours in each lane. */
-static uint64_t products(MlirOperation op) {
-    MlirAttribute name = adze_get(op, "name");
-    if (mlirAttributeIsNull(name) || !mlirAttributeIsAString(name) || !mlirOperationGetNumResults(op))
-        return 0;
-    MlirStringRef s = mlirStringAttrGetValue(name);
-    bool dot = s.length > 3 && !memcmp(s.data, "dot", 3) && (s.data[3] == '2' || s.data[3] == '4');
-    return dot ? (uint64_t)(s.data[3] - '0') * lanes(op) : 0;
-}
-
 /* Elements that an operation works on at once: the lanes of its last operand that is a vector, or of its result. A vector
  * whose length the machine knows counts as its least. */
 static uint64_t lanes_of(MlirOperation op) {
@@ -176,13 +158,8 @@ static void count(MlirOperation op, uint64_t times, adze_c_kernel *k) {
                 k->loads += times;
             else if (adze_is_op(child, "memref.store"))
                 k->stores += times;
-            else if (adze_is_op(child, "arith.mulf") || adze_is_op(child, "math.fma"))
-                k->multiplies += times * lanes(child);
-            else if (adze_is_op(child, "adze.instruction"))
-                k->multiplies += times * products(child);
-            else if (adze_is_op(child, "arith.muli") &&
-                     !mlirTypeIsAIndex(mlirValueGetType(mlirOperationGetResult(child, 0))))
-                k->multiplies += times * lanes(child);
+            else if (multiplies(child))
+                k->multiplies += times * lanes_of(child);
             uint64_t inner = adze_is_op(child, "scf.for") ? times * trips_of(child) : times;
             if (mlirOperationGetNumRegions(child))
                 count(child, inner, k);
