@@ -1,4 +1,4 @@
-# peak.tsv (twice measured: the larger counts) and raw.tsv of gemm.sh -> a table and gemm.tsv.
+# peak.tsv (measured several times: the largest counts) and raw.tsv of gemm.sh -> a table and gemm.tsv.
 # With tiles, the bound of a shape is the lesser of the multiply peak and what loading and storing tiles allows for blocks
 # of 2 by 2 tiles: as many loads as multiplies, and a store for each tile of the result.
 BEGIN {

@@ -90,8 +90,8 @@ peaks() {
         $(pin "$count") "$peak" -t "$count" | awk -v n="$count" '{ print n "\t" $0 }' >>"$out/peak.tsv"
     done
 }
-peaks
 for e in $encodings; do
+    peaks
     for count in $threads; do
         all_shapes "$(weight_bytes "$e")" >"$out/shapes"
         slow=0 family=
