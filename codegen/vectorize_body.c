@@ -217,9 +217,9 @@ static bool varying(adze_vz *v, MlirOperation op, const adze_vz_value *in) {
                             name.data);
     if (fuse(v, op, in))
         return !v->why;
-    /* a condition that all lanes share stays a scalar's business */
+    bool shared = adze_is_op(op, "arith.select") && in[0].kind == ADZE_VZ_UNIFORM; /* one condition for all */
     for (intptr_t i = 0; i < n; i++)
-        x[i] = adze_vz_varying(v, in[i]);
+        x[i] = shared && i == 0 ? in[i].now : adze_vz_varying(v, in[i]);
     if (v->why)
         return false;
     MlirType type = adze_vz_type(v, mlirValueGetType(mlirOperationGetResult(op, 0)));
@@ -228,6 +228,8 @@ static bool varying(adze_vz *v, MlirOperation op, const adze_vz_value *in) {
     if (math) {
         v->b.name = NULL;
         y = adze_vz_math(v, op, x);
+    } else if (shared) {
+        y = adze_build1(&v->b, "arith.select", 3, x, type, 0, NULL);
     } else if (cast) {
         y = adze_build1(&v->b, "builtin.unrealized_conversion_cast", 1, x, type, 0, NULL);
     } else {

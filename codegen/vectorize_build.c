@@ -36,6 +36,16 @@ bool adze_vz_has(adze_vz *v, const char *op, const char *kind, MlirType result, 
     return adze_vector_has(v->ctx, v->target, name, result, n, operands);
 }
 
+/* A shift by one constant has a row of its own, whose amount is a number. */
+static bool has_shift(adze_vz *v, const char *op, MlirType result, const MlirValue *operands) {
+    if (strncmp(op, "arith.sh", strlen("arith.sh")))
+        return false;
+    MlirOperation amount = adze_defining(operands[1]);
+    MlirType types[] = {result, adze_vz_element(result)};
+    return !mlirOperationIsNull(amount) && adze_is_op(amount, "arith.constant") &&
+           adze_vz_has(v, op, NULL, result, 2, types);
+}
+
 MlirValue adze_vz_op(adze_vz *v, const char *op, const char *kind, int n, const MlirValue *operands,
                      MlirType result, int n_attrs, const adze_named *attrs) {
     MlirValue none = {NULL};
@@ -49,7 +59,7 @@ MlirValue adze_vz_op(adze_vz *v, const char *op, const char *kind, int n, const 
         types[i < 4 ? i : 3] = mlirValueGetType(operands[i]);
         vector |= mlirTypeIsAVector(types[i < 4 ? i : 3]);
     }
-    if (vector && !adze_vz_has(v, op, kind, result, n, types)) {
+    if (vector && !has_shift(v, op, result, operands) && !adze_vz_has(v, op, kind, result, n, types)) {
         const char *of = n ? adze_vector_spelling(v->ctx, types[0], 's') : NULL;
         const char *to = mlirTypeIsNull(result) ? NULL : adze_vector_spelling(v->ctx, result, 's');
         adze_vz_fail(v, false, "%s%s%s of %s to %s has no row", op, kind ? ":" : "", kind ? kind : "",
