@@ -121,8 +121,8 @@ static uint64_t trips_of(MlirOperation loop) {
     return far <= 0 ? 0 : (uint64_t)((far + step.low - 1) / step.low);
 }
 
-/* Elements that an operation works on at once: the lanes of its last operand that is a vector, or of its result. A vector
- * whose length the machine knows counts as its least. */
+/* Elements that an operation works on at once: lanes of its last operand that is a vector, or of its result; of
+ * a scalable vector the fewest. */
 static uint64_t lanes_of(MlirOperation op) {
     MlirType type = {NULL};
     for (intptr_t i = 0; i < mlirOperationGetNumResults(op); i++)
@@ -130,9 +130,8 @@ static uint64_t lanes_of(MlirOperation op) {
     for (intptr_t i = 0; i < mlirOperationGetNumOperands(op); i++)
         if (mlirTypeIsAVector(mlirValueGetType(mlirOperationGetOperand(op, i))))
             type = mlirValueGetType(mlirOperationGetOperand(op, i));
-    if (mlirTypeIsNull(type) || !mlirTypeIsAVector(type))
-        return 1;
-    return (uint64_t)mlirShapedTypeGetDimSize(type, 0) * (mlirVectorTypeIsScalable(type) ? 2 : 1);
+    bool vector = !mlirTypeIsNull(type) && mlirTypeIsAVector(type);
+    return vector ? (uint64_t)mlirShapedTypeGetDimSize(type, 0) : 1;
 }
 
 /* dot4.us and its like: a product for each lane of the last operand. */
@@ -154,10 +153,10 @@ static void count(MlirOperation op, uint64_t times, adze_c_kernel *k) {
             continue;
         for (MlirOperation child = mlirBlockGetFirstOperation(block); !mlirOperationIsNull(child);
              child = mlirOperationGetNextInBlock(child)) {
-            if (adze_is_op(child, "memref.load"))
-                k->loads += times;
-            else if (adze_is_op(child, "memref.store"))
-                k->stores += times;
+            if (adze_is_op(child, "memref.load") || adze_is_op(child, "vector.load"))
+                k->loads += times * lanes_of(child);
+            else if (adze_is_op(child, "memref.store") || adze_is_op(child, "vector.store"))
+                k->stores += times * lanes_of(child);
             else if (multiplies(child))
                 k->multiplies += times * lanes_of(child);
             uint64_t inner = adze_is_op(child, "scf.for") ? times * trips_of(child) : times;
