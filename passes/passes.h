@@ -1,6 +1,6 @@
 /* The passes: one table that orders them, one runner that takes a module down the levels.
  *
- *   L1 ─ taps ─ simplify ─ integer ─ plan ─ kernels ─► L2 ─ pack ─ loops ─► L3 ─ tidy ─ vectorize ─ place
+ *   L1 ─ taps ─ simplify ─ integer ─ layout ─ plan ─ kernels ─► L2 ─ pack ─ loops ─► L3 ─ tidy ─ vectorize ─ place
  *
  * Every pass runs as an MLIR pass over the module; MLIR's verifier and ours look at what it leaves. */
 #ifndef ADZE_PASSES_PASSES_H

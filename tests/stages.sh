@@ -30,18 +30,18 @@ others_same() { # FILE FUNCTION: all but the function and comments is as before
     cmp "$work"/rest.*
 }
 
-# Level 2: the first convolution's 28 output rows in tiles of 7.
+# Level 2: the depthwise convolution's 14 output rows in tiles of 7.
 edit_tile() {
     mkdir -p "$work/l2" && cp -r "$work/dump/blobs" "$work/dump/selftest" "$work/l2/" 2>/dev/null
     stage=$(ls "$work"/dump/*-kernels.mlir)
-    sed '/@k00_conv/s/tile = array<i64: 0, 0, 0, 0>/tile = array<i64: 0, 0, 7, 0>/' "$stage" >"$work/l2/edited.mlir"
+    sed '/@k02_conv/s/tile = array<i64: 0, 0, 0, 0>/tile = array<i64: 0, 7, 0, 0>/' "$stage" >"$work/l2/edited.mlir"
     ! cmp -s "$stage" "$work/l2/edited.mlir" || { echo "no tile to edit"; return 1; }
     "$adze" compile "$work/l2/edited.mlir" -t portable -o "$work/tiled" || return 1
     differs_only_in "$work/tiled" src/d_kernels.c || return 1
-    body "$work/tiled/src/d_kernels.c" d_k00_conv | tee "$work/body" | grep -q '+= 7)' ||
+    body "$work/tiled/src/d_kernels.c" d_k02_conv | tee "$work/body" | grep -q '+= 7)' ||
         { cat "$work/body"; echo "no loop in steps of 7"; return 1; }
     rm -f "$work"/rest.*
-    others_same "$work/tiled/src/d_kernels.c" d_k00_conv && make -s -C "$work/tiled" -j2 check
+    others_same "$work/tiled/src/d_kernels.c" d_k02_conv && make -s -C "$work/tiled" -j2 check
 }
 
 # Level 3: the first addition, of a convolution, becomes a subtraction.
@@ -66,7 +66,7 @@ changed_blob() {
     blob=$(ls "$work"/l4/blobs/* 2>/dev/null | head -n 1)
     test -n "$blob" || { echo "the dump has no blobs"; return 1; }
     printf 'x' | dd of="$blob" bs=1 seek=1 conv=notrunc 2>/dev/null
-    grep -l "$(basename "$blob")" "$work"/l4/*.mlir >"$work/using"
+    grep -l "blobs/$(basename "$blob")" "$work"/l4/*.mlir >"$work/using"
     ! "$adze" compile "$(head -n 1 "$work/using")" -t portable -o "$work/bad" 2>"$work/said2" || return 1
     cat "$work/said2"
     grep -q "$(basename "$blob")" "$work/said2" && test ! -e "$work/bad"
