@@ -65,8 +65,9 @@ typedef struct adze_staging {
     const char *dot;    /* the target's instruction for `depth` neighbours, NULL: multiply and add */
 } adze_staging;
 
-/* Whether every value behind the contraction reads its operands either at the very index or by channel only, so
- * that the spatial axes may be walked as one. */
+/* Whether every value behind the contraction reads its operands either at the very index or by channel only. */
+bool adze_epilogue_flat(const adze_contraction *c);
+/* Whether also x is read so: the spatial axes may be walked as one. */
 bool adze_contraction_flat(adze_context *ctx, const adze_contraction *c);
 /* Decides staging for this packing on this target. */
 bool adze_staging_choose(adze_context *ctx, const adze_target *target, const adze_contraction *c,

@@ -679,6 +679,8 @@ static bool by_name(emitter *em, MlirOperation op) {
     } else if (writes) {
         emit_flush(em, false);
         emit_named(em, result_of(op), e);
+    } else if (!mlirAttributeIsNull(adze_get(op, "adze.ordered"))) { /* a statement where it stands */
+        emit_named(em, result_of(op), e);
     } else {
         emit_pure(em, result_of(op), e);
     }

@@ -3,6 +3,7 @@
  * Each root (a value the kernel materialises) becomes a nest over its elements, in the order and tiling
  * its schedule says, or is handed to its operation's own generator. See gen.h. */
 #include "codegen/family.h"
+#include "codegen/mcu.h"
 #include "codegen/gen.h"
 
 #include "ir/schedule.h"
@@ -209,6 +210,7 @@ static const struct {
     adze_family *build;
 } families[] = {
     {"contraction", adze_gen_contraction},
+    {"dsp", adze_gen_dsp},
 };
 
 static bool family_nest(adze_gen *g, const adze_schedule *schedule, MlirValue value, MlirValue memref) {

@@ -5,7 +5,7 @@
  *
  * What was decided stands on the convolution, so that a dump goes on from here: adze.packed, adze.weight_shape,
  * and the keys of adze_staging. */
-#include "codegen/contraction.h"
+#include "codegen/pack.h"
 #include "codegen/vector.h"
 #include "ir/weights.h"
 
@@ -29,7 +29,6 @@ typedef struct packing {
 } packing;
 
 typedef struct call_list {
-    packing *p;
     const char *kernel;
     MlirOperation calls[16];
     int n;
@@ -132,29 +131,99 @@ static MlirValue weight_value(adze_context *ctx, MlirOperation before, const cha
 
 /* ---- packing ---- */
 
-static adze_shape shape_of(adze_context *ctx, adze_dtype dtype, int rank, const int64_t *dims) {
+adze_shape adze_pack_shape(adze_context *ctx, adze_dtype dtype, int rank, const int64_t *dims) {
     adze_shape s = {.element = adze_element_type(ctx, dtype), .dtype = dtype, .rank = rank};
     memcpy(s.dims, dims, (size_t)rank * sizeof *dims);
     return s;
 }
 
-static const char *add_weight(packing *p, const char *name, const adze_tensor *t) {
-    adze_shape shape = shape_of(p->ctx, t->dtype, t->rank, t->dims);
+const char *adze_pack_add_weight(const adze_pack_site *site, const char *name, const adze_tensor *t) {
+    adze_context *ctx = site->ctx;
+    adze_shape shape = adze_pack_shape(ctx, t->dtype, t->rank, t->dims);
     adze_text bytes = {0};
     adze_tensor_pack(t, &bytes);
-    const char *blob = adze_blob_add(p->ctx, bytes.data, bytes.length);
-    const char *weight = adze_weight_add(p->ctx, p->module, name, adze_tensor_type(p->ctx, &shape), blob, 0,
+    const char *blob = adze_blob_add(ctx, bytes.data, bytes.length);
+    const char *weight = adze_weight_add(ctx, site->module, name, adze_tensor_type(ctx, &shape), blob, 0,
                                          (int64_t)bytes.length, bytes.data);
     adze_text_free(&bytes);
     return weight;
 }
 
-static bool pack_weight(packing *p, const adze_contraction *c, const adze_packing *how,
-                        const char *symbol, const adze_tensor *from, adze_shape *shape,
-                        const char **out) {
+bool adze_pack_refuse(const adze_pack_site *site, const char *why) {
+    return adze_error(&site->ctx->diags, adze_get_str(site->ctx, site->kernel, "sym_name"),
+                      "its schedule's family is \"%s\", but %s", site->family, why);
+}
+
+static bool constant_operand(const adze_pack_site *site, int index, adze_tensor *out, const char **symbol) {
+    MlirValue value = mlirOperationGetOperand(site->call, index);
+    MlirOperation op = adze_defining(value);
+    if (mlirOperationIsNull(op) || !adze_is_op(op, "adze.get_weight"))
+        return false;
+    *symbol = adze_get_str(site->ctx, op, "weight");
+    return adze_constant_value(site->ctx, site->module, value, out);
+}
+
+bool adze_pack_open(adze_pack_site *site, const adze_contraction *c) {
+    adze_context *ctx = site->ctx;
+    call_list list = {.kernel = adze_get_str(ctx, site->kernel, "sym_name")};
+    adze_walk(mlirModuleGetOperation(site->module), find_call, &list);
+    if (list.n != 1)
+        return adze_pack_refuse(site, "it is not called from exactly one place");
+    site->call = list.calls[0];
+    site->w_arg = argument_of(c->w);
+    site->has_bias = !adze_is_none(c->bias);
+    site->b_arg = site->has_bias ? argument_of(c->bias) : -1;
+    if (site->w_arg < 0 || !constant_operand(site, site->w_arg, &site->w, &site->symbol))
+        return adze_pack_refuse(site, "its weight is not constant");
+    if (site->has_bias &&
+        (site->b_arg < 0 || !constant_operand(site, site->b_arg, &site->bias, &site->bias_symbol)) &&
+        !adze_constant_value(ctx, site->module, c->bias, &site->bias))
+        return adze_pack_refuse(site, "its bias is not constant");
+    return true;
+}
+
+void adze_pack_weight(adze_pack_site *site, const char *symbol, const adze_shape *shape) {
+    retype_argument(site->ctx, site->kernel, site->w_arg, shape);
+    mlirOperationSetOperand(site->call, site->w_arg, weight_value(site->ctx, site->call, symbol, shape));
+}
+
+void adze_pack_bias(adze_pack_site *site, const adze_contraction *c, const adze_tensor *bias) {
+    adze_context *ctx = site->ctx;
+    const char *name = adze_arena_printf(ctx->arena, "%s.bias", site->bias_symbol ? site->bias_symbol : site->symbol);
+    adze_shape shape = adze_pack_shape(ctx, bias->dtype, bias->rank, bias->dims);
+    MlirValue value = weight_value(ctx, site->call, adze_pack_add_weight(site, name, bias), &shape);
+    if (site->b_arg >= 0) {
+        retype_argument(ctx, site->kernel, site->b_arg, &shape);
+        mlirOperationSetOperand(site->call, site->b_arg, value);
+        return;
+    }
+    MlirValue arg = append_argument(ctx, site->kernel, "bias", "read", &shape);
+    append_operand(site->call, value);
+    adze_builder b = adze_before(ctx, c->op);
+    adze_named unit = {"restrict", mlirUnitAttrGet(ctx->mlir)};
+    mlirOperationSetOperand(
+        c->op, 2,
+        adze_build1(&b, "bufferization.to_tensor", 1, &arg, adze_tensor_type(ctx, &shape), 1, &unit));
+}
+
+void adze_pack_work(adze_pack_site *site, adze_dtype type, int64_t elements) {
+    adze_context *ctx = site->ctx;
+    adze_shape shape = adze_pack_shape(ctx, type, 1, &elements);
+    append_argument(ctx, site->kernel, "work", "readwrite", &shape);
+    adze_builder b = adze_before(ctx, site->call);
+    b.name = "work";
+    adze_named attr = {"operandSegmentSizes", adze_parse_attr(ctx, "array<i32: 0, 0>")};
+    append_operand(site->call, adze_build1(&b, "memref.alloc", 0, NULL, adze_memref_type(ctx, &shape), 1, &attr));
+}
+
+/* ---- the contraction family ---- */
+
+static bool pack_weight(packing *p, adze_pack_site *site, const adze_contraction *c,
+                        const adze_packing *how, adze_shape *shape, const char **out) {
+    const char *symbol = site->symbol;
     int64_t dims[5];
     adze_packed_shape(c, how, dims);
-    *shape = shape_of(p->ctx, c->w_type, 5, dims);
+    *shape = adze_pack_shape(p->ctx, c->w_type, 5, dims);
     for (int i = 0; i < p->n_done; i++)
         if (!strcmp(p->done[i].from, symbol) && p->done[i].how.columns == how->columns &&
             p->done[i].how.depth == how->depth) {
@@ -166,7 +235,7 @@ static bool pack_weight(packing *p, const adze_contraction *c, const adze_packin
         return adze_error(&p->ctx->diags, adze_node(p->ctx, c->op), "its packed weight is too large");
     size_t size = adze_dtype_get(c->w_type)->host_bytes, at_byte = 0;
     char *to = adze_tensor_data(&t);
-    const char *source = from->data;
+    const char *source = site->w.data;
     int64_t at[5];
     for (at[0] = 0; at[0] < dims[0]; at[0]++)
         for (at[1] = 0; at[1] < dims[1]; at[1]++)
@@ -179,7 +248,7 @@ static bool pack_weight(packing *p, const adze_contraction *c, const adze_packin
                         else
                             memset(to + at_byte, 0, size);
                     }
-    *out = add_weight(p, adze_arena_printf(p->ctx->arena, "%s.packed", symbol), &t);
+    *out = adze_pack_add_weight(site, adze_arena_printf(p->ctx->arena, "%s.packed", symbol), &t);
     if (p->n_done == p->max_done) {
         p->max_done = p->max_done ? 2 * p->max_done : 32;
         struct packed *grown = ADZE_NEW_ARRAY(p->ctx->arena, struct packed, (size_t)p->max_done);
@@ -221,80 +290,39 @@ static bool pack_bias(packing *p, const adze_contraction *c, const adze_packing 
     return true;
 }
 
-static bool refuse(packing *p, MlirOperation kernel, const char *why) {
-    return adze_error(&p->ctx->diags, adze_get_str(p->ctx, kernel, "sym_name"),
-                      "its schedule's family is \"contraction\", but %s", why);
-}
-
-static bool constant_operand(packing *p, MlirOperation call, int index, adze_tensor *out,
-                             const char **symbol) {
-    MlirValue value = mlirOperationGetOperand(call, index);
-    MlirOperation op = adze_defining(value);
-    if (mlirOperationIsNull(op) || !adze_is_op(op, "adze.get_weight"))
-        return false;
-    *symbol = adze_get_str(p->ctx, op, "weight");
-    return adze_constant_value(p->ctx, p->module, value, out);
-}
-
-static bool pack_kernel(packing *p, MlirOperation kernel, const adze_schedule *s) {
+static bool pack_kernel(packing *p, adze_pack_site *site, const adze_schedule *s) {
     adze_context *ctx = p->ctx;
+    MlirOperation kernel = site->kernel;
     adze_contraction c;
     adze_packing have, how = {s->vectors * (s->scalable ? SCALABLE_COLUMNS : s->lanes), s->depth};
     if (!adze_contraction_of_kernel(ctx, kernel, &c))
-        return refuse(p, kernel, "it has no channels-last convolution of known extents");
+        return adze_pack_refuse(site, "it has no channels-last convolution of known extents");
     if (adze_packing_read(c.op, &have))
         return true; /* a dump of this pass */
     if (s->lanes < 1 || s->rows < 1 || s->vectors < 1 || s->depth < 1 ||
         s->lanes * s->vectors > SCALABLE_COLUMNS * 64 || s->rows * s->vectors > ADZE_MAX_CARRIED)
-        return refuse(p, kernel, "lanes, rows, vectors or depth are missing or make a block too large");
+        return adze_pack_refuse(site, "lanes, rows, vectors or depth are missing or make a block too large");
     if (s->scalable && s->vectors != 1)
-        return refuse(p, kernel, "a block of scalable vectors has one vector");
+        return adze_pack_refuse(site, "a block of scalable vectors has one vector");
     adze_staging stage;
     if (!adze_staging_choose(ctx, p->target, &c, &how, s, &stage))
-        return refuse(p, kernel, "the target or the family has no form for these types and this depth");
-    call_list list = {.p = p, .kernel = adze_get_str(ctx, kernel, "sym_name")};
-    adze_walk(mlirModuleGetOperation(p->module), find_call, &list);
-    if (list.n != 1)
-        return refuse(p, kernel, "it is not called from exactly one place");
-    int w_arg = argument_of(c.w), b_arg = adze_is_none(c.bias) ? -1 : argument_of(c.bias);
-    adze_tensor w, bias = {0};
-    const char *symbol, *bias_symbol = NULL;
-    if (w_arg < 0 || !constant_operand(p, list.calls[0], w_arg, &w, &symbol))
-        return refuse(p, kernel, "its weight is not constant");
-    bool has_bias = !adze_is_none(c.bias);
-    if (has_bias && (b_arg < 0 || !constant_operand(p, list.calls[0], b_arg, &bias, &bias_symbol)) &&
-        !adze_constant_value(ctx, p->module, c.bias, &bias))
-        return refuse(p, kernel, "its bias is not constant");
+        return adze_pack_refuse(site, "the target or the family has no form for these types and this depth");
+    if (!adze_pack_open(site, &c))
+        return false;
 
     adze_set(c.op, "adze.weight_shape", adze_i64s(ctx, c.ws.rank, c.ws.dims));
     adze_set(c.op, "adze.packed", adze_i64s(ctx, 2, (int64_t[]){how.columns, how.depth}));
     adze_staging_write(ctx, c.op, &stage);
     adze_shape shape;
     const char *packed = NULL;
-    if (!pack_weight(p, &c, &how, symbol, &w, &shape, &packed))
+    if (!pack_weight(p, site, &c, &how, &shape, &packed))
         return false;
-    retype_argument(ctx, kernel, w_arg, &shape);
-    mlirOperationSetOperand(list.calls[0], w_arg, weight_value(ctx, list.calls[0], packed, &shape));
-
-    if (has_bias || (c.acc_type == ADZE_i32 && c.zero_x + stage.offset)) {
+    adze_pack_weight(site, packed, &shape);
+    if (site->has_bias || (c.acc_type == ADZE_i32 && c.zero_x + stage.offset)) {
         adze_tensor sums;
-        if (!pack_bias(p, &c, &how, &stage, &w, has_bias ? &bias : NULL, &sums))
+        if (!pack_bias(p, &c, &how, &stage, &site->w, site->has_bias ? &site->bias : NULL, &sums))
             return false;
-        const char *name = adze_arena_printf(ctx->arena, "%s.bias", bias_symbol ? bias_symbol : symbol);
-        adze_shape bs = shape_of(ctx, sums.dtype, 1, sums.dims);
-        MlirValue value = weight_value(ctx, list.calls[0], add_weight(p, name, &sums), &bs);
-        if (b_arg >= 0) {
-            retype_argument(ctx, kernel, b_arg, &bs);
-            mlirOperationSetOperand(list.calls[0], b_arg, value);
-        } else {
-            MlirValue arg = append_argument(ctx, kernel, "bias", "read", &bs);
-            append_operand(list.calls[0], value);
-            adze_builder b = adze_before(ctx, c.op);
-            adze_named unit = {"restrict", mlirUnitAttrGet(ctx->mlir)};
-            mlirOperationSetOperand(c.op, 2,
-                                    adze_build1(&b, "bufferization.to_tensor", 1, &arg,
-                                                adze_tensor_type(ctx, &bs), 1, &unit));
-        }
+        adze_pack_bias(site, &c, &sums);
     }
     if (stage.staged) {
         int64_t pixels = 1;
@@ -302,22 +330,12 @@ static bool pack_kernel(packing *p, MlirOperation kernel, const adze_schedule *s
             for (int d = 0; d < c.ys.rank - 1; d++)
                 pixels *= c.ys.dims[d] >= 0 ? c.ys.dims[d] : 1;
         if (stage.flat && c.ys.dims[0] < 0)
-            return refuse(p, kernel, "a batch that is bounded only cannot be copied");
+            return adze_pack_refuse(site, "a batch that is bounded only cannot be copied");
         int64_t parts = adze_get_i64(mlirModuleGetOperation(p->module), "adze.threads");
         if (parts < 1)
             parts = 1;
-        /* slack: what an instruction reads beyond a run; copies of two parts stay on lines of their own */
-        int64_t elements = adze_staged_elements(&c, stage.flat) * pixels + 64;
-        elements = (elements + 63) / 64 * 64;
-        if (!stage.flat)
-            elements *= parts;
-        adze_shape ws = shape_of(ctx, stage.type, 1, &elements);
-        append_argument(ctx, kernel, "work", "readwrite", &ws);
-        adze_builder b = adze_before(ctx, list.calls[0]);
-        b.name = "work";
-        adze_named attr = {"operandSegmentSizes", adze_parse_attr(ctx, "array<i32: 0, 0>")};
-        append_operand(list.calls[0], adze_build1(&b, "memref.alloc", 0, NULL,
-                                                  adze_memref_type(ctx, &ws), 1, &attr));
+        int64_t elements = adze_work_elements(&c, &stage) * (stage.flat ? pixels : parts) + stage.flat * 64;
+        adze_pack_work(site, stage.type, elements);
     }
     return true;
 }
@@ -332,7 +350,12 @@ bool adze_codegen_pack(adze_context *ctx, MlirModule module, const adze_target *
         const char *name = adze_get_str(ctx, op, "sym_name");
         if (!adze_schedule_read(ctx, name, adze_get(op, "adze.schedule"), &s))
             return false;
-        if (s.family && !strcmp(s.family, "contraction") && !pack_kernel(&p, op, &s))
+        if (!s.family)
+            continue;
+        adze_pack_site site = {.ctx = ctx, .module = module, .target = target, .kernel = op, .family = s.family};
+        bool ok = !strcmp(s.family, "contraction") ? pack_kernel(&p, &site, &s)
+                                                   : adze_pack_mcu(&site, &s);
+        if (!ok)
             return false;
     }
     return true;

@@ -26,8 +26,10 @@ static bool flat_map(MlirAffineMap map) {
 
 bool adze_contraction_flat(adze_context *ctx, const adze_contraction *c) {
     (void)ctx;
-    if (!c->point || c->group != 1)
-        return false;
+    return c->point && c->group == 1 && adze_epilogue_flat(c);
+}
+
+bool adze_epilogue_flat(const adze_contraction *c) {
     for (MlirOperation op = mlirOperationGetNextInBlock(c->op); !mlirOperationIsNull(op);
          op = mlirOperationGetNextInBlock(op)) {
         if (adze_is_op(op, "bufferization.materialize_in_destination") ||

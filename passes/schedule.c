@@ -185,6 +185,8 @@ MlirAttribute adze_schedule_default(adze_context *ctx, const adze_target *target
     MlirOperation root = group->ops[group->n - 1], anchor = adze_group_anchor(ctx, group);
     adze_shape shape;
     adze_schedule s = {0}, block = {0};
+    if (adze_schedule_mcu(ctx, target, group, anchor, &block))
+        return adze_schedule_write(ctx, &block);
     if (adze_is_op(anchor, "adze.conv") && target && !target->bare &&
         contraction(ctx, target, group, anchor, &block))
         return adze_schedule_write(ctx, &block);

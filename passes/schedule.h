@@ -8,6 +8,9 @@
 
 /* Never fails: what no family takes is the default nest. `target` may be NULL. */
 MlirAttribute adze_schedule_default(adze_context *ctx, const adze_target *target, const adze_group *group);
+/* The block of a family of microcontrollers (schedule_mcu.c); false when the target has none for this convolution. */
+bool adze_schedule_mcu(adze_context *ctx, const adze_target *target, const adze_group *group, MlirOperation conv,
+                       adze_schedule *out);
 /* A register block for sums of `outputs` columns over `width` pixels and `depth_total` products each, with `registers`
  * vector registers: rows and vectors that waste least. */
 void adze_register_block(int64_t outputs, int64_t width, int64_t lanes, int64_t registers,

@@ -27,9 +27,10 @@ static inline int32_t adze_requantize(int32_t acc, int32_t multiplier, int32_t s
  * (adze_requant_untied in the compiler): the upper half of the product is enough. */
 static inline int32_t adze_requantize_untied(int32_t acc, int32_t multiplier, int32_t shift,
                                              int32_t zero_point, int32_t low, int32_t high) {
-    const uint32_t half = UINT32_C(1) << (shift - 33), zero = (uint32_t)zero_point << (shift - 32);
+    /* a half and the zero point */
+    const int32_t add = (int32_t)((uint32_t)(2 * zero_point + 1) << (shift - 33));
     const int32_t upper = (int32_t)(((int64_t)acc * multiplier) >> 32);
-    const int32_t y = (upper + (int32_t)(half + zero)) >> (shift - 32);
+    const int32_t y = (upper + add) >> (shift - 32);
     return y < low ? low : y > high ? high : y;
 }
 

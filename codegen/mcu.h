@@ -1,0 +1,28 @@
+/* The kernel families of microcontrollers: what they share beyond patches. */
+#ifndef ADZE_CODEGEN_MCU_H
+#define ADZE_CODEGEN_MCU_H
+
+#include "codegen/patch.h"
+
+/* ---- words: rows of the target's table on 32-bit integers ---- */
+
+/* A row by name and type (s32, u32). Ordered: a statement of its own in C, so that values live no longer than they must. */
+MlirValue adze_mcu(adze_gen *g, const char *name, const char *type, int n, const MlirValue *operands);
+MlirValue adze_mcu_ordered(adze_gen *g, const char *name, const char *type, int n, const MlirValue *operands);
+/* Four bytes at any address; four bytes at a multiple of four; two halves to a multiple of two halves. */
+MlirValue adze_mcu_load(adze_gen *g, MlirValue memref, MlirValue at);
+MlirValue adze_mcu_word(adze_gen *g, MlirValue memref, MlirValue at);
+void adze_mcu_store(adze_gen *g, MlirValue memref, MlirValue at, MlirValue word);
+
+/* ---- kernels that were packed by pack_mcu.c ---- */
+
+typedef struct adze_mcu_operands {
+    MlirValue x, w, bias, work; /* memory as one axis; bias and work may be null */
+} adze_mcu_operands;
+/* Reads the contraction behind `sums` and where its operands are. False with a diagnostic. */
+bool adze_mcu_open(adze_gen *g, const adze_schedule *s, MlirValue sums, adze_contraction *c,
+                   adze_mcu_operands *out);
+
+adze_family adze_gen_dsp;
+
+#endif
