@@ -264,6 +264,12 @@ bool tree_build_files(tree *t) {
         {"model_sources", source_list(t, false, " \\\n    ")},
         {"program_sources", source_list(t, true, " \\\n    ")},
         {"script_dependency", target->bare ? " link.ld" : ""},
+        {"program_flags",
+         target->bare || !target->feature_count
+             ? ""
+             : "\n# The programs run on any processor, to say what it lacks.\n"
+               "$(BUILD)/obj/main.o $(BUILD)/obj/selftest/selftest.o $(PROGRAM_OBJECTS): "
+               "CFLAGS := $(filter-out -m%,$(CFLAGS))\n"},
         {"depends", assembly_rules(t)},
         {"check", run_line(t, "$(SELFTEST)")},
         {"run", run_line(t, "$(MAIN)")},
@@ -279,6 +285,10 @@ bool tree_build_files(tree *t) {
         {"cflags_list", words_as_list(t, c->cflags)},
         {"model_sources", source_list(t, false, "\n  ")},
         {"program_sources", source_list(t, true, "\n      ")},
+        {"program_flags", target->bare || !target->feature_count
+                              ? ""
+                              : "  # the programs run on any processor, to say what it lacks\n"
+                                "  list(FILTER ADZE_FLAGS EXCLUDE REGEX \"^-m\")\n"},
         {"cmake_libs", adze_arena_printf(t->arena,
                                          has_threads(t) ? "find_package(Threads REQUIRED)\n"
                                                           "target_link_libraries(%s PUBLIC m Threads::Threads)\n"

@@ -104,14 +104,22 @@ static bool kernel_files(tree *t, int model) {
 
 /* ---- NAME.c ---- */
 
-static void cpu_check(const tree *t, const adze_c_module *m, adze_text *out) {
+/* In a function of its own, so that nothing that follows in NAME_init moves before it. */
+static void cpu_check(const tree *t, adze_text *out) {
+    if (!t->target->feature_count)
+        return;
+    adze_text_puts(out, "ADZE_ANY_PROCESSOR static int processor_fits(void) {\n");
     for (size_t i = 0; i < t->target->feature_count; i++) {
         const adze_cpu_feature *f = &t->target->features[i];
-        adze_text_printf(out, "    if (!adze_x86_has(0x%xu, %uu, '%c', %u, 0x%xu)) { /* %s */\n"
-                              "        return %s_ERROR_CPU;\n    }\n",
-                         (unsigned)f->leaf, (unsigned)f->subleaf, f->reg, f->bit, (unsigned)f->xcr0,
-                         f->name, m->upper);
+        if (f->hwcap)
+            adze_text_printf(out, "    if (!adze_linux_has(%u, %u)) { /* %s */\n", f->hwcap, f->bit, f->name);
+        else
+            adze_text_printf(out, "    if (!adze_x86_has(0x%xu, %uu, '%c', %u, 0x%xu)) { /* %s */\n",
+                             (unsigned)f->leaf, (unsigned)f->subleaf, f->reg, f->bit, (unsigned)f->xcr0,
+                             f->name);
+        adze_text_puts(out, "        return 0;\n    }\n");
     }
+    adze_text_puts(out, "    return 1;\n}\n\n");
 }
 
 static void upper_name(const char *name, char out[64]) {
@@ -126,7 +134,7 @@ static void init(const tree *t, const adze_c_module *m, adze_text *out) {
                           "    if (m == NULL || mem == NULL) {\n        return %s_ERROR_ARGUMENT;\n    }\n",
                      m->name, m->name, m->name, m->upper);
     if (t->target->feature_count)
-        cpu_check(t, m, out);
+        adze_text_printf(out, "    if (!processor_fits()) {\n        return %s_ERROR_CPU;\n    }\n", m->upper);
     for (int i = 0; i < m->n_regions; i++) {
         const char *r = m->regions[i].name;
         char R[64];
@@ -270,8 +278,9 @@ static bool graph(tree *t, int model) {
     if (m->weight_bytes && m->weights_mode != ADZE_WEIGHTS_FILE)
         adze_text_printf(&out, "#include \"%s_weights.h\"\n", m->name);
     if (t->target->feature_count) {
-        adze_text_puts(&out, "#include \"adze_x86.h\"\n");
-        tree_use_runtime(t, "adze_x86.h");
+        const char *header = t->target->features[0].hwcap ? "adze_linux.h" : "adze_x86.h";
+        adze_text_printf(&out, "#include \"%s\"\n", header);
+        tree_use_runtime(t, header);
     }
     if (adze_c_has_pool(m))
         adze_text_puts(&out, "#include \"adze_threads.h\"\n");
@@ -294,6 +303,7 @@ static bool graph(tree *t, int model) {
                        "    return same || zero;\n}\n\n");
     pool(m, &out);
     tree_profile_source(m, &out);
+    cpu_check(t, &out);
     init(t, m, &out);
     reset(m, &out);
     free_function(m, &out);

@@ -6,8 +6,12 @@
 #include <cpuid.h>
 #include <stdint.h>
 
+/* For functions that run before the answer is known: no instruction that the first x86-64 lacked, whatever
+ * the flags say. */
+#define ADZE_ANY_PROCESSOR __attribute__((target("arch=x86-64"), noinline))
+
 /* `bit` of a register ('a' to 'd') of a CPUID leaf; `xcr0`: register state that the system must save. */
-static inline int adze_x86_has(uint32_t leaf, uint32_t subleaf, char reg, unsigned bit, uint32_t xcr0) {
+ADZE_ANY_PROCESSOR static int adze_x86_has(uint32_t leaf, uint32_t subleaf, char reg, unsigned bit, uint32_t xcr0) {
     unsigned a = 0, b = 0, c = 0, d = 0;
     if (xcr0 != 0) {
         uint32_t low, high;

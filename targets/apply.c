@@ -215,8 +215,20 @@ bool adze_target_add_feature(draft *d, const adze_cpu_feature *feature) {
     adze_cpu_feature *copy = &features[d->t.feature_count++];
     *copy = *feature;
     copy->name = adze_target_strdup(&d->arena, feature->name);
-    copy->cflag = adze_target_strdup(&d->arena, feature->cflag);
+    if (feature->cflag)
+        copy->cflag = adze_target_strdup(&d->arena, feature->cflag);
     d->t.features = features;
+    return true;
+}
+
+static bool apply_hwcap(draft *d, const xmlNode *n) {
+    for (EACH(f, n, "feature")) {
+        adze_cpu_feature feature = {.reg = 'a'};
+        adze_target_set_text(d, f, "name", &feature.name);
+        if (!adze_target_set_count(d, f, "word", &feature.hwcap) || !adze_target_set_count(d, f, "bit", &feature.bit) ||
+            !adze_target_add_feature(d, &feature))
+            return false;
+    }
     return true;
 }
 
@@ -299,6 +311,7 @@ bool adze_target_apply(draft *d, const xmlNode *target) {
         {"memory", apply_memory},
         {"caches", apply_caches},
         {"cpuid", apply_cpuid},
+        {"hwcap", apply_hwcap},
         {"vectors", adze_target_apply_vectors},
         {"instructions", adze_target_apply_instructions},
         {"costs", apply_costs},

@@ -272,7 +272,7 @@ static bool add_named_features(draft *d, const char *dir, const char *full_name,
         const char *word = plus + 1;
         size_t length = strcspn(word, "+");
         const adze_cpu_feature *feature = feature_named(&known, word, length);
-        if (!feature) {
+        if (!feature || !feature->cflag) { /* -march of these names all of them at once */
             d->file = NULL;
             ok = adze_target_fail(d, NULL, "target '%.100s': no known feature '%.*s'", full_name,
                                   (int)(length < 64 ? length : 64), word);

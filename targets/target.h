@@ -79,7 +79,7 @@ typedef struct {
     unsigned shared_by;  /* how many cores see one of them */
 } adze_cache;
 
-/* One processor feature that NAME_init checks before it runs any code (x86 only for now).
+/* One processor feature that NAME_init checks before it runs any code. On x86 `hwcap` is 0;
  * `name` is what __builtin_cpu_supports of gcc and clang calls it, so either way of asking works.
  * The bit is in CPUID leaf/subleaf; `xcr0` are the XCR0 bits which the system must have set. */
 typedef struct {
@@ -89,6 +89,7 @@ typedef struct {
     char reg; /* 'a' 'b' 'c' 'd' */
     unsigned bit;
     uint32_t xcr0;
+    unsigned hwcap; /* elsewhere: the bit is in Linux's AT_HWCAP (1) or AT_HWCAP2 (2); cflag is NULL */
 } adze_cpu_feature;
 
 /* A value type of the instruction table, spelled as

@@ -139,8 +139,24 @@ static void write_caches(text *out, const adze_target *t) {
     adze_target_text(out, "  </caches>\n");
 }
 
+static bool has_hwcap(const adze_target *t) {
+    return t->feature_count && t->features[0].hwcap;
+}
+
+static void write_hwcap(text *out, const adze_target *t) {
+    if (!has_hwcap(t))
+        return;
+    adze_target_text(out, "  <hwcap>\n");
+    for (size_t i = 0; i < t->feature_count; i++) {
+        adze_target_text(out, "    <feature");
+        attr(out, "name", t->features[i].name);
+        adze_target_text(out, " word=\"%u\" bit=\"%u\"/>\n", t->features[i].hwcap, t->features[i].bit);
+    }
+    adze_target_text(out, "  </hwcap>\n");
+}
+
 static void write_cpuid(text *out, const adze_target *t) {
-    if (t->feature_count == 0)
+    if (t->feature_count == 0 || has_hwcap(t))
         return;
     adze_target_text(out, "  <cpuid>\n");
     for (size_t i = 0; i < t->feature_count; i++) {
@@ -235,6 +251,7 @@ char *adze_target_to_xml(const adze_target *t) {
     write_memory(&out, t);
     write_caches(&out, t);
     write_cpuid(&out, t);
+    write_hwcap(&out, t);
     write_instructions(&out, t);
     adze_target_text(&out, "  <costs>\n");
     for (size_t i = 0; i < t->cost_count; i++) {
