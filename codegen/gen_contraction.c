@@ -285,8 +285,11 @@ static bool finish(block *b, int64_t rows, MlirValue pixel) {
     index[0] = b->batch;
     for (int d = 0; d < c->n - 1; d++)
         index[1 + d] = b->at[d];
+    int along = rank - 2; /* an axis of extent 1 is not walked: the one before it is as good */
+    while (b->st.flat && along > 0 && c->ys.dims[along] == 1)
+        index[along--] = constant(b, 0);
     if (c->n || b->st.flat)
-        index[rank - 2] = plus(b, pixel, r);
+        index[along] = plus(b, pixel, r);
     index[rank - 1] = plus(b, plus(b, times(b, b->group, c->outputs), first), columns.iv);
     g->tile_tensor = b->sums;
     g->tile = b->tile;

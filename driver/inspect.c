@@ -56,12 +56,11 @@ static double macs_matmul(adze_context *ctx, MlirOperation op) {
  * gates*H, H]). */
 static double macs_recurrent(adze_context *ctx, MlirOperation op) {
     adze_shape x, w, r;
-    if (!operand_shape(ctx, op, 0, &x) || !operand_shape(ctx, op, 1, &w) ||
-        !operand_shape(ctx, op, 2, &r) || x.rank < 2)
+    if (!operand_shape(ctx, op, 0, &x) || !operand_shape(ctx, op, 2, &r) || x.rank < 2)
         return 0;
     double steps =
         (x.dims[0] >= 0 ? (double)x.dims[0] : 1) * (x.dims[1] >= 0 ? (double)x.dims[1] : 1);
-    return steps * (count_of(&w) + count_of(&r));
+    return steps * ((operand_shape(ctx, op, 1, &w) ? count_of(&w) : 0) + count_of(&r));
 }
 
 /* The product of all the extents that its letters name. */

@@ -433,7 +433,8 @@ static bool is(const checked *c, int operand, int rank, const int64_t *extents) 
     return s->rank == rank;
 }
 
-/* x [T,B,I], w [D,G H,I], r [D,G H,H], b [D,2 G H], lengths [B], h0 c0 [D,B,H], p [D,3 H] */
+/* x [T,B,I], w [D,G H,I], r [D,G H,H], b [D,2 G H], lengths [B], h0 c0 [D,B,H], p [D,3 H];
+ * without w: x [T,B,D G H], r [D,H,G H], b [D,G H] */
 static const char *recurrence(const checked *c) {
     int64_t gates = c->which == ADZE_OP_lstm ? 4 : c->which == ADZE_OP_gru ? 3 : 1;
     const char *direction = adze_get_str(c->ctx, c->op, "direction");
@@ -444,8 +445,12 @@ static const char *recurrence(const checked *c) {
     if (h < 1 || h > INT32_MAX || x->rank != 3 || x->dims[2] < 0)
         return "its hidden size, or the rank of x";
     int64_t steps = x->dims[0], batch = x->dims[1];
-    if (!is(c, 1, 3, (int64_t[]){d, gates * h, x->dims[2]}) ||
-        !is(c, 2, 3, (int64_t[]){d, gates * h, h}) || !is(c, 3, 2, (int64_t[]){d, 2 * gates * h}) ||
+    bool projected = !c->has_x[1];
+    if (projected && x->dims[2] != d * gates * h)
+        return BAD_OPERANDS;
+    int64_t r[] = {d, projected ? h : gates * h, projected ? gates * h : h};
+    if (!is(c, 1, 3, (int64_t[]){d, gates * h, x->dims[2]}) || !is(c, 2, 3, r) ||
+        !is(c, 3, 2, (int64_t[]){d, (projected ? 1 : 2) * gates * h}) ||
         !is(c, 4, 1, &batch) || !is(c, 5, 3, (int64_t[]){d, batch, h}) ||
         (gates == 4 && (!is(c, 6, 3, (int64_t[]){d, batch, h}) || !is(c, 7, 2, (int64_t[]){d, 3 * h}))))
         return BAD_OPERANDS;

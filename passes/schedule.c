@@ -164,6 +164,26 @@ static bool contraction(adze_context *ctx, const adze_target *target, const adze
     return true;
 }
 
+/* ---- recurrences ---- */
+
+/* Register blocks of the product with the state, where the input's is made before: sequences by vectors of gates. */
+static bool recurrence(adze_context *ctx, const adze_target *target, MlirOperation op, adze_schedule *s) {
+    enum { SCALABLE_ROWS = 4 };
+    adze_shape x, r;
+    if ((!adze_is_op(op, "adze.lstm") && !adze_is_op(op, "adze.gru") && !adze_is_op(op, "adze.rnn")) ||
+        !adze_is_none(mlirOperationGetOperand(op, 1)) || !target || !target->vectors.count ||
+        !adze_value_shape(ctx, mlirOperationGetOperand(op, 0), &x) ||
+        !adze_value_shape(ctx, mlirOperationGetOperand(op, 2), &r) || x.rank != 3 || r.dtype != ADZE_f32)
+        return false;
+    int64_t batch = x.dims[1] < 1 ? 1 : x.dims[1], gates = r.dims[2];
+    choose_lanes(target, "f32", gates, s);
+    if (s->lanes > 1 && !s->scalable)
+        adze_register_block(gates, batch, s->lanes, target->vectors.count, s);
+    if (s->scalable)
+        s->rows = batch < SCALABLE_ROWS ? batch : SCALABLE_ROWS;
+    return true;
+}
+
 /* ---- the default nest ---- */
 
 /* With vector registers, a channels-first convolution keeps a row of sums in local memory, over which a C compiler
@@ -189,6 +209,9 @@ MlirAttribute adze_schedule_default(adze_context *ctx, const adze_target *target
         return adze_schedule_write(ctx, &block);
     if (adze_is_op(anchor, "adze.conv") && target && !target->bare &&
         contraction(ctx, target, group, anchor, &block))
+        return adze_schedule_write(ctx, &block);
+    block = (adze_schedule){0};
+    if (recurrence(ctx, target, root, &block))
         return adze_schedule_write(ctx, &block);
     if (adze_fuse_class_of(ctx, root) != ADZE_FUSE_OPAQUE && !adze_is_op(root, "tensor.concat") &&
         adze_value_shape(ctx, adze_result(root, 0), &shape)) {

@@ -97,7 +97,7 @@ typedef struct recurrence {
     int gates, direction, n_directions, n_activations; /* activations per direction */
     size_t time, batch, input, hidden;
     double clip;
-    const double *x, *w, *r, *b; /* b NULL: none; [D, 2 * gates * hidden] */
+    const double *x, *w, *r, *b; /* w NULL: x holds its products; b NULL: none; [D, 2 * gates * hidden] */
     int64_t *lengths;            /* per sequence */
     activation activations[6];
 } recurrence;
@@ -131,9 +131,12 @@ static bool read_recurrence(ref_call *c, int gates, int n_activations, recurrenc
     s->hidden = (size_t)hidden;
     s->clip = ref_f64(c, "clip");
     const size_t d = (size_t)s->n_directions, rows = (size_t)gates * s->hidden;
-    if (!check_shape(c, 1, "w", 3, (size_t[]){d, rows, s->input}) ||
-        !check_shape(c, 2, "r", 3, (size_t[]){d, rows, s->hidden}) ||
-        !check_shape(c, 3, "b", 2, (size_t[]){d, 2 * rows}) ||
+    const bool projected = !ref_has(c, 1);
+    if (projected && s->input != d * rows)
+        return ref_fail(c, "x has no element for every gate");
+    size_t r[] = {d, projected ? s->hidden : rows, projected ? rows : s->hidden};
+    if (!check_shape(c, 1, "w", 3, (size_t[]){d, rows, s->input}) || !check_shape(c, 2, "r", 3, r) ||
+        !check_shape(c, 3, "b", 2, (size_t[]){d, (projected ? 1 : 2) * rows}) ||
         !check_shape(c, 4, "lengths", 1, (size_t[]){s->batch}) ||
         !check_shape(c, 5, "h0", 3, (size_t[]){d, s->batch, s->hidden}) ||
         !check_shape(c, 6, "c0", 3, (size_t[]){d, s->batch, s->hidden}) ||
@@ -141,7 +144,7 @@ static bool read_recurrence(ref_call *c, int gates, int n_activations, recurrenc
         !read_activations(c, s->n_directions * n_activations, s->activations))
         return false;
     s->x = ref_f64s(c, x);
-    s->w = ref_f64s(c, c->in[1]);
+    s->w = projected ? NULL : ref_f64s(c, c->in[1]);
     s->r = ref_f64s(c, c->in[2]);
     s->b = ref_has(c, 3) ? ref_f64s(c, c->in[3]) : NULL;
     s->lengths = ref_alloc(c, s->batch, sizeof *s->lengths);
@@ -163,9 +166,11 @@ static double clipped(const recurrence *s, double x) {
     return s->clip > 0 ? fmin(s->clip, fmax(-s->clip, x)) : x;
 }
 
-/* w_x = W x + Wb and r_h = R h + Rb for row `row` of direction d. */
+/* w_x = W x + Wb and r_h = R h + Rb for row `row` of direction d. Without w, x is w_x, r is transposed, and b is Rb. */
 static double input_part(const recurrence *s, size_t d, size_t row, const double *x) {
     const size_t rows = (size_t)s->gates * s->hidden;
+    if (!s->w)
+        return x[d * rows + row];
     const double *w = s->w + (d * rows + row) * s->input;
     double sum = s->b ? s->b[d * 2 * rows + row] : 0;
     for (size_t k = 0; k < s->input; k++)
@@ -175,10 +180,11 @@ static double input_part(const recurrence *s, size_t d, size_t row, const double
 
 static double hidden_part(const recurrence *s, size_t d, size_t row, const double *h) {
     const size_t rows = (size_t)s->gates * s->hidden;
-    const double *r = s->r + (d * rows + row) * s->hidden;
-    double sum = s->b ? s->b[d * 2 * rows + rows + row] : 0;
+    const double *r = s->r + (s->w ? (d * rows + row) * s->hidden : d * s->hidden * rows + row);
+    const size_t step = s->w ? 1 : rows;
+    double sum = !s->b ? 0 : s->w ? s->b[d * 2 * rows + rows + row] : s->b[d * rows + row];
     for (size_t k = 0; k < s->hidden; k++)
-        sum += r[k] * h[k];
+        sum += r[k * step] * h[k];
     return sum;
 }
 
