@@ -155,6 +155,13 @@ ROW_HANDLER(emit_memref_cast) {
         return true;
     }
     b->e = expr_infix(em, ADZE_NO_DTYPE, PREC_ADD, "+", from->e, start);
+    const char *hint = emit_value_name(em, mlirOperationGetResult(op, 0));
+    if (hint) { /* a part of the memory with a name of its own */
+        const char *name = emit_declare(em, hint, "view");
+        emit_line(em, "%s%s *const %s = %s;", from->stable ? "const " : "", adze_c_type(em->m, b->element),
+                  name, b->e.text);
+        b->e = expr_text(ADZE_NO_DTYPE, PREC_PRIMARY, name);
+    }
     return true;
 }
 

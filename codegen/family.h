@@ -10,7 +10,14 @@
 typedef bool adze_family(adze_gen *g, const adze_schedule *s, MlirValue sums, MlirValue value,
                          MlirValue memref);
 adze_family adze_gen_contraction;
+adze_family adze_gen_winograd;
 
+/* The kernel's argument of this name (adze.name); null when it has none. */
+MlirValue adze_gen_argument(adze_gen *g, const char *name);
+/* Part of a flat memory from element `offset` on, under a shape and a name of its own. What two views hold must not
+ * overlap. */
+MlirValue adze_gen_view(adze_gen *g, MlirValue memref, MlirValue offset, int rank, const int64_t *dims,
+                        const char *name);
 /* The same memory as one axis. */
 MlirValue adze_gen_flat(adze_gen *g, MlirValue memref);
 

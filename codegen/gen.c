@@ -369,7 +369,7 @@ bool adze_read_raw(adze_gen *g, MlirValue tensor, const MlirValue *index, MlirVa
         return true;
     }
     if (g->tile_tensor.ptr && mlirValueEqual(tensor, g->tile_tensor)) {
-        *out = load_raw(g, g->tile, &g->tile_at);
+        *out = g->tile_value.ptr ? g->tile_value : load_raw(g, g->tile, &g->tile_at);
         return true;
     }
     if (known_read(g, tensor, rank, index, out))

@@ -32,6 +32,7 @@ typedef struct adze_gen {
     /* While a register block is finished: the tensor whose element at hand stands in a flat local array, the array, and
      * where in it. */
     MlirValue tile_tensor, tile, tile_at;
+    MlirValue tile_value; /* not null: the element itself, instead of one in an array */
 } adze_gen;
 
 /* ---- index arithmetic (type index; constants fold as they are built) ---- */

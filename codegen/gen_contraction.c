@@ -86,6 +86,27 @@ MlirValue adze_gen_flat(adze_gen *g, MlirValue memref) {
                        attrs);
 }
 
+MlirValue adze_gen_view(adze_gen *g, MlirValue memref, MlirValue offset, int rank, const int64_t *dims,
+                        const char *name) {
+    int64_t strides[ADZE_MAX_RANK], at, dynamic = mlirShapedTypeGetDynamicStrideOrOffset();
+    for (int64_t d = rank - 1, stride = 1; d >= 0; stride *= dims[d--])
+        strides[d] = stride;
+    bool known = adze_index_known(offset, &at);
+    if (!known)
+        at = dynamic;
+    adze_context *ctx = g->ctx;
+    MlirAttribute layout = mlirStridedLayoutAttrGet(ctx->mlir, at, rank, strides);
+    MlirType type = mlirMemRefTypeGet(mlirShapedTypeGetElementType(mlirValueGetType(memref)), rank, dims, layout,
+                                      mlirAttributeGetNull());
+    adze_named attrs[] = {
+        {"static_offsets", adze_i64s(ctx, 1, &at)},
+        {"static_sizes", adze_i64s(ctx, rank, dims)},
+        {"static_strides", adze_i64s(ctx, rank, strides)},
+        {"operandSegmentSizes", adze_parse_attr(ctx, known ? "array<i32: 1, 0, 0, 0>" : "array<i32: 1, 1, 0, 0>")}};
+    g->b.name = name;
+    return adze_build1(&g->b, "memref.reinterpret_cast", known ? 1 : 2, (MlirValue[]){memref, offset}, type, 4, attrs);
+}
+
 /* ---- values of the block ---- */
 
 static MlirValue load_step(block *b, MlirValue memref, MlirValue at, MlirType type) {

@@ -33,6 +33,7 @@ void adze_pack_work(adze_pack_site *site, adze_dtype type, int64_t elements);
 adze_shape adze_pack_shape(adze_context *ctx, adze_dtype dtype, int rank, const int64_t *dims);
 
 /* Families with a layout of their own: weight, bias and work memory of a kernel. */
+bool adze_pack_winograd(adze_pack_site *site, const adze_schedule *s);
 bool adze_pack_mcu(adze_pack_site *site, const adze_schedule *s);
 
 #endif

@@ -233,8 +233,9 @@ typedef struct widths {
 
 static void width_of(MlirOperation op, void *user) {
     widths *w = user;
-    for (intptr_t i = 0; i < mlirOperationGetNumResults(op); i++) {
-        MlirType type = mlirValueGetType(mlirOperationGetResult(op, i));
+    const bool store = adze_is_op(op, "memref.store");
+    for (intptr_t i = 0; i < (store ? 1 : mlirOperationGetNumResults(op)); i++) {
+        MlirType type = mlirValueGetType(store ? mlirOperationGetOperand(op, 0) : mlirOperationGetResult(op, i));
         bool scalable, whole = mlirTypeIsAInteger(type) && mlirIntegerTypeGetWidth(type) > 1;
         if (!whole && !mlirTypeIsAFloat(type))
             continue;

@@ -24,7 +24,8 @@ static const struct {
 } numbers[] = {
     {"lanes", offsetof(adze_schedule, lanes)},     {"scalable", offsetof(adze_schedule, scalable)},
     {"rows", offsetof(adze_schedule, rows)},       {"vectors", offsetof(adze_schedule, vectors)},
-    {"depth", offsetof(adze_schedule, depth)},     {"k_block", offsetof(adze_schedule, k_block)},
+    {"depth", offsetof(adze_schedule, depth)},     {"tiles", offsetof(adze_schedule, tiles)},
+    {"k_block", offsetof(adze_schedule, k_block)},
 };
 
 /* Larger ones mean nothing, and their products must not overflow. */
@@ -108,7 +109,7 @@ bool adze_schedule_read(adze_context *ctx, const char *where, MlirAttribute attr
         if (k == ADZE_COUNT(keys))
             return adze_error(&ctx->diags, where,
                               "its schedule has an unknown key '%.*s' — hint: tile, block, order, family, "
-                              "lanes, scalable, rows, vectors, depth, k_block",
+                              "lanes, scalable, rows, vectors, depth, tiles, k_block",
                               (int)name.length, name.data);
         int n = read_numbers(entry.attribute, values_of(out, k));
         if (n < 0)

@@ -15,6 +15,7 @@
  * rows     of the register block: pixels
  * vectors  of the register block: vectors of outputs side by side
  * depth    neighbours of the reduction in one instruction: 1, 2, 4
+ * tiles    Winograd tiles transformed together
  * k_block  elements of the reduction that one pass over a panel takes, 0 for all */
 #ifndef ADZE_IR_SCHEDULE_H
 #define ADZE_IR_SCHEDULE_H
@@ -25,7 +26,7 @@ typedef struct adze_schedule {
     int n_tile, n_block, n_order; /* 0: absent */
     int64_t tile[ADZE_MAX_RANK], block[ADZE_MAX_RANK], order[ADZE_MAX_RANK];
     const char *family; /* NULL: the default nest */
-    int64_t lanes, scalable, rows, vectors, depth, k_block;
+    int64_t lanes, scalable, rows, vectors, depth, tiles, k_block;
 } adze_schedule;
 
 /* A null attribute reads as the empty schedule. `where` names the kernel in diagnostics. */

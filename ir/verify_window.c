@@ -64,11 +64,20 @@ static const char *packed_weight(const adze_checked *c, adze_shape *k) {
     int64_t group = adze_get_i64(c->op, "group"), outputs = dims[rank - 1], run = dims[rank - 2], runs = 1;
     if (group < 1 || outputs % group || adze_get_i64s(c->op, "dilations", ADZE_MAX_RANK, d) != rank - 2)
         return "its groups do not divide its channels";
-    bool wide = rank > 2 && group == 1 && (d[rank - 3] == 1 || dims[rank - 3] == 1);
+    int64_t points = adze_get_i64(c->op, "adze.winograd");
+    bool wide = !points && rank > 2 && group == 1 && (d[rank - 3] == 1 || dims[rank - 3] == 1);
     for (int i = 0; i < rank - 2; i++)
         if (__builtin_mul_overflow(i == rank - 3 && wide ? run : runs, dims[i],
                                    i == rank - 3 && wide ? &run : &runs))
             return "an impossibly large weight";
+    if (points) { /* each axis with a window of 3 has six points */
+        runs = 1;
+        for (int i = 0; i < rank - 2; i++)
+            if ((dims[i] != 1 && dims[i] != 3) || __builtin_mul_overflow(runs, dims[i] == 3 ? 6 : 1, &runs))
+                return "Winograd points of windows other than 3 and 1";
+        if (runs != points)
+            return "another number of Winograd points than its windows have";
+    }
     outputs /= group;
     int64_t panels = outputs / how[0] + (outputs % how[0] != 0), all;
     if (have->dims[0] < 1 || have->dims[0] % group || have->dims[0] / group != panels ||

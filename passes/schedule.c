@@ -79,6 +79,46 @@ void adze_register_block(int64_t outputs, int64_t width, int64_t lanes, int64_t 
     }
 }
 
+/* Winograd tiles for a convolution with windows of 3 and 1, where they cost less than the window's own products. A cost is
+ * in vector operations: products, and loads, stores and sums of the transforms a point. */
+static bool winograd(const adze_target *target, const adze_shape *x, const adze_shape *w, const adze_shape *y,
+                     MlirOperation conv, adze_schedule *s) {
+    enum { WORK_BYTES = 256 << 10, MOST_TILES = 64, MOST_SPATIAL = 2, OUT = 4, IN = 6 };
+    static const double INPUT = 6.5, OUTPUT = 4.5;
+    const int n = x->rank - 2;
+    int64_t strides[ADZE_MAX_RANK], dilations[ADZE_MAX_RANK];
+    if (n < 1 || n > MOST_SPATIAL || s->lanes < 2 || s->scalable || adze_get_i64(conv, "group") != 1 ||
+        adze_get_i64s(conv, "strides", ADZE_MAX_RANK, strides) != n ||
+        adze_get_i64s(conv, "dilations", ADZE_MAX_RANK, dilations) != n)
+        return false;
+    int64_t points = 1, tiles = 1, pixels = 1, taps = 1, along = 1, channels = w->dims[n], outputs = w->dims[n + 1];
+    for (int d = 0; d < n; d++) {
+        if (strides[d] != 1 || dilations[d] != 1 || (w->dims[d] != 3 && w->dims[d] != 1))
+            return false;
+        const bool cut = w->dims[d] == 3;
+        along = cut ? (y->dims[1 + d] + OUT - 1) / OUT : y->dims[1 + d];
+        points *= cut ? IN : 1;
+        taps *= w->dims[d];
+        pixels *= y->dims[1 + d];
+        tiles *= along;
+    }
+    const double in_vectors = (double)((channels + s->lanes - 1) / s->lanes),
+                 out_vectors = (double)((outputs + s->lanes - 1) / s->lanes);
+    const double direct = (double)pixels * (double)(taps * channels) * out_vectors;
+    const double cost = (double)tiles * (double)points *
+                        ((double)channels * out_vectors + INPUT * in_vectors + OUTPUT * out_vectors);
+    if (points == 1 || cost > direct)
+        return false;
+    const int64_t a_tile = points * (channels + outputs) * (int64_t)sizeof(float);
+    int64_t most = WORK_BYTES / a_tile;
+    most = most < 1 ? 1 : most > MOST_TILES ? MOST_TILES : most;
+    int64_t blocks = (along + most - 1) / most;
+    s->tiles = (along + blocks - 1) / blocks;
+    s->family = "winograd";
+    adze_register_block(outputs, s->tiles, s->lanes, target->vectors.count, s);
+    return true;
+}
+
 static bool is_constant(MlirValue value) {
     MlirOperation op = adze_defining(value);
     return !mlirOperationIsNull(op) && (adze_is_op(op, "adze.get_weight") || adze_is_op(op, "adze.constant"));
@@ -156,6 +196,8 @@ static bool contraction(adze_context *ctx, const adze_target *target, const adze
             s->rows = width < 12 ? width : 12;
         return true;
     }
+    if (!quantized && s->lanes > 1 && winograd(target, &x, &w, &y, conv, s))
+        return true;
     adze_register_block(outputs, width, s->lanes, registers, s);
     if (s->lanes == 1) {
         s->vectors = outputs < 4 ? outputs : 4;
