@@ -4,7 +4,7 @@
 #   sh bench/cortex_m.sh [-o DIR] [-n] ADZE
 #
 # The layers of cortex_m.tsv, each alone as a model with int8 in and out; then the mlperf networks of data/onnx
-# (ADZE_DATA, default ../shared/data) whole and, where `adze bench --kernels` is there, per kernel. -n: layers only.
+# (ADZE_DATA, default ../shared/data) whole and per kernel. -n: layers only.
 # BOARDS names boards as BOARD:COLUMN of cortex_m.tsv. Counts are exact and repeat: one call, read with the board's SysTick,
 # which advances once in 40 instructions (31.25 on the M55). Each tree passes its self-test on the board first.
 # DIR (out/cortex-m): layers.tsv, networks.tsv.
@@ -70,14 +70,14 @@ network() { # NAME BOARD COLUMN
     kernels "$1" "$2" "$3" "$from/model.onnx"
 }
 
-# One line a kernel, as far as this adze counts kernels.
+# One line a kernel.
 kernels() { # NAME BOARD COLUMN MODEL
-    "$adze" bench --help | grep -q -- --kernels || return 0
     "$adze" bench "$4" --name m -t "$2" --runs 1 --kernels --json 2>"$out/log" | tail -n 1 | tr '{}' '\n\n' |
-        sed -n 's/.*"\(kernel\|name\)":"\([^"]*\)".*"instructions":\([0-9.]*\).*/\2\t\3/p' |
+        sed -n 's/.*"kernel":"\([^"]*\)".*"instructions":\([0-9.]*\).*"multiplies":\([0-9]*\).*/\1\t\2\t\3/p' | sort |
         awk -F'\t' -v name="$1" -v core="$3" -v tsv="$out/networks.tsv" '{
-            printf "    %-30s %11.0f\n", $1, $2
-            printf "%s\t%s\t%s\t\t%.0f\t\n", name, core, $1, $2 >>tsv }'
+            each = ($3 > 0 ? sprintf("%.4f", $2 / $3) : "")
+            printf "    %-30s %11.0f instructions  %s\n", $1, $2, (each == "" ? "" : sprintf("%6.2f per MAC", each))
+            printf "%s\t%s\t%s\t%d\t%.0f\t%s\n", name, core, $1, $3, $2, each >>tsv }'
 }
 
 mkdir -p "$out/trees"

@@ -213,8 +213,8 @@ static void convolution(adze_context *ctx, adze_text *text, const layer *l) {
         "(tensor<%s>) -> tensor<%si8>\n"
         "    %%xq = \"adze.bitcast\"(%%xt) {adze.node = \"in\"} : (tensor<%si8>) -> tensor<%s%s>\n"
         "    %%yq = \"adze.conv\"(%%xq, %%w, %%bias) {adze.node = \"conv\", strides = array<i64: 1, "
-        "1>, pads = array<i64: %d, %d, %d, %d>, dilations = array<i64: 1, 1>, group = %d : i64} : "
-        "(tensor<%s%s>, tensor<%s>, tensor<%s>) -> tensor<%s%s>\n"
+        "1>, pads = array<i64: %d, %d, %d, %d>, dilations = array<i64: 1, 1>, group = %d : i64, "
+        "layout = \"channels_first\"} : (tensor<%s%s>, tensor<%s>, tensor<%s>) -> tensor<%s%s>\n"
         "    %%yt = \"adze.bitcast\"(%%yq) {adze.node = \"out\"} : (tensor<%s%s>) -> tensor<%si8>\n"
         "    %%y = \"adze.transpose\"(%%yt) {adze.node = \"nhwc\", perm = array<i64: 0, 2, 3, 1>} : "
         "(tensor<%si8>) -> tensor<%s>\n",
