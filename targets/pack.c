@@ -16,14 +16,14 @@ enum { MOST_REGIONS = 32, LEVELS = 4 };
 
 typedef enum { FPU_ANY, FPU_NONE, FPU_SP, FPU_DP } pack_fpu;
 
-/* The first row whose core, FPU and Helium agree. */
+/* The first row whose core and FPU agree and that lacks what the device lacks. */
 static const struct {
     const char *core;
     pack_fpu fpu;
-    const char *mve; /* NULL: any */
+    const char *lacks; /* "NO_MVE", "NO_DSP"; NULL: any */
     const char *base, *arch;
     adze_fpu has;
-    bool rows; /* the base's vector instructions hold for it */
+    bool rows; /* the base's instruction table holds for it */
 } cores[] = {
     {"Cortex-M3", FPU_ANY, NULL, "cortex-m4", "-mcpu=cortex-m3 -mthumb -mfloat-abi=soft",
      ADZE_FPU_NONE, false},
@@ -35,6 +35,10 @@ static const struct {
     {"Cortex-M7", FPU_SP, NULL, "cortex-m7",
      "-mcpu=cortex-m7 -mthumb -mfpu=fpv5-sp-d16 -mfloat-abi=hard", ADZE_FPU_SINGLE, true},
     {"Cortex-M7", FPU_ANY, NULL, "cortex-m7", NULL, ADZE_FPU_DOUBLE, true},
+    {"Cortex-M33", FPU_NONE, "NO_DSP", "cortex-m33",
+     "-mcpu=cortex-m33+nodsp -mthumb -mfloat-abi=soft", ADZE_FPU_NONE, false},
+    {"Cortex-M33", FPU_ANY, "NO_DSP", "cortex-m33",
+     "-mcpu=cortex-m33+nodsp -mthumb -mfpu=fpv5-sp-d16 -mfloat-abi=hard", ADZE_FPU_SINGLE, false},
     {"Cortex-M33", FPU_NONE, NULL, "cortex-m33", "-mcpu=cortex-m33 -mthumb -mfloat-abi=soft",
      ADZE_FPU_NONE, true},
     {"Cortex-M33", FPU_ANY, NULL, "cortex-m33", NULL, ADZE_FPU_SINGLE, true},
@@ -51,7 +55,7 @@ typedef struct {
 } pack_region;
 
 typedef struct {
-    char *vendor, *core, *fpu, *mve, *clock, *processor;
+    char *vendor, *core, *fpu, *mve, *dsp, *clock, *processor;
     pack_region regions[MOST_REGIONS];
     size_t region_count;
 } device;
@@ -181,6 +185,7 @@ static bool read_level(draft *d, device *dev, const xmlNode *level, const char *
         take(d, n, "Dcore", &dev->core);
         take(d, n, "Dfpu", &dev->fpu);
         take(d, n, "Dmve", &dev->mve);
+        take(d, n, "Ddsp", &dev->dsp);
         take(d, n, "Dclock", &dev->clock);
     }
     return true;
@@ -197,6 +202,17 @@ static pack_fpu fpu_of(const char *s) {
 /* Start-up memory first, then what is default, in the file's order: placing prefers the first. */
 static unsigned rank(const pack_region *r) {
     return r->startup ? 0 : r->is_default ? 1 : 2;
+}
+
+/* Drops the rows of scalar floats that the device's FPU does not compute. */
+static void drop_float_rows(adze_target *t) {
+    unsigned most = t->fpu == ADZE_FPU_NONE ? 0 : t->fpu == ADZE_FPU_SINGLE ? 32 : 64;
+    adze_instruction *rows = (adze_instruction *)t->instructions;
+    size_t kept = 0;
+    for (size_t i = 0; i < t->instruction_count; i++)
+        if (rows[i].type.base != 'f' || rows[i].type.lanes != 1 || rows[i].type.bits <= most)
+            rows[kept++] = rows[i];
+    t->instruction_count = kept;
 }
 
 static bool set_regions(draft *d, const device *dev) {
@@ -228,7 +244,8 @@ static bool apply_device(draft *d, const char *dir, const device *dev, const cha
     for (; row < rows; row++)
         if (!strcmp(cores[row].core, dev->core) &&
             (cores[row].fpu == FPU_ANY || cores[row].fpu == fpu) &&
-            (!cores[row].mve || (dev->mve && !strcmp(cores[row].mve, dev->mve))))
+            (!cores[row].lacks || (dev->mve && !strcmp(cores[row].lacks, dev->mve)) ||
+             (dev->dsp && !strcmp(cores[row].lacks, dev->dsp))))
             break;
     if (row == rows)
         return adze_target_fail(d, NULL,
@@ -254,6 +271,7 @@ static bool apply_device(draft *d, const char *dir, const device *dev, const cha
         t->vectors = (adze_vector_registers){0};
         t->vector_type_count = t->instruction_count = 0;
     }
+    drop_float_rows(t);
     t->run = (adze_run){.kind = ADZE_RUN_NONE,
                         .reason = "a device from a pack: flash it with your own tools"};
     t->clock = (adze_clock){.kind = ADZE_CLOCK_SYSTICK,

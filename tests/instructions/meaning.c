@@ -81,7 +81,10 @@ value meaning_operand(const call *c, size_t o, size_t lane) {
         return v;
     }
     /* a scalar among vectors counts for every lane */
-    return meaning_load(t, c->operand[o], adze_value_type_is_vector(t) || t->pointer ? lane : 0);
+    value v = meaning_load(t, c->operand[o], adze_value_type_is_vector(t) || t->pointer ? lane : 0);
+    if (c->flushed && t->bits == 32 && fabs(v.f) < 0x1p-126)
+        v.f = copysign(0, v.f);
+    return v;
 }
 
 #define OPERAND(n) meaning_operand(c, n, lane)
@@ -433,6 +436,23 @@ MEANING(dot_accumulate) {
     return true;
 }
 /* 2x2 + (2xN)·(2xN)ᵀ, row-major, in every 128 bits of the result. */
+MEANING(dot_accumulate_masked) {
+    uint64_t s = (uint64_t)meaning_operand(c, 1, 0).i;
+    (void)lane;
+    for (size_t l = 0; l < c->lanes; l++)
+        if (meaning_operand(c, 0, l).i)
+            s += (uint64_t)(meaning_operand(c, 2, l).i * meaning_operand(c, 3, l).i);
+    want->i = (int64_t)s;
+    return true;
+}
+MEANING(sum_accumulate) {
+    uint64_t s = (uint64_t)meaning_operand(c, 0, 0).i;
+    (void)lane;
+    for (size_t l = 0; l < c->lanes; l++)
+        s += (uint64_t)meaning_operand(c, 1, l).i;
+    want->i = (int64_t)s;
+    return true;
+}
 MEANING(matmul_2x8x2) {
     uint64_t s = (uint64_t)A.i;
     size_t base = lane / 4 * 16;
@@ -450,6 +470,59 @@ MEANING(matmul_2x4x2) {
                          meaning_operand(c, 2, base + lane % 2 * 4 + j).f))
             return false;
     return near(c, want, s, size, 5);
+}
+
+/* ---- words of two halves or four bytes (Armv7E-M) ---- */
+
+static int64_t half(value v, int which) {
+    return (int16_t)((uint64_t)v.i >> (16 * which) & 0xffff);
+}
+static int64_t byte(value v, int which, bool is_signed) {
+    uint8_t b = (uint8_t)((uint64_t)v.i >> (8 * which) & 0xff);
+    return is_signed ? (int8_t)b : b;
+}
+static int64_t halves(int64_t low, int64_t high) {
+    return (int64_t)(((uint64_t)low & 0xffff) | ((uint64_t)high & 0xffff) << 16);
+}
+INTEGER(sxtb16, halves(byte(A, 0, true), byte(A, 2, true)))
+INTEGER(uxtb16, halves(byte(A, 0, false), byte(A, 2, false)))
+INTEGER(sxtb16_ror8, halves(byte(A, 1, true), byte(A, 3, true)))
+INTEGER(uxtb16_ror8, halves(byte(A, 1, false), byte(A, 3, false)))
+INTEGER(sxtab16, halves(half(A, 0) + byte(B, 0, true), half(A, 1) + byte(B, 2, true)))
+INTEGER(sxtab16_ror8, halves(half(A, 0) + byte(B, 1, true), half(A, 1) + byte(B, 3, true)))
+INTEGER(sadd16, halves(half(A, 0) + half(B, 0), half(A, 1) + half(B, 1)))
+INTEGER(ssub16, halves(half(A, 0) - half(B, 0), half(A, 1) - half(B, 1)))
+INTEGER(pkhbt, halves(half(A, 0), half(B, 0)))
+INTEGER(pkhtb, halves(half(B, 1), half(A, 1)))
+INTEGER(smlad, A.i + half(B, 0) * half(C, 0) + half(B, 1) * half(C, 1))
+INTEGER(smuad, half(A, 0) * half(B, 0) + half(A, 1) * half(B, 1))
+INTEGER(smlabb, A.i + half(B, 0) * half(C, 0))
+INTEGER(smlabt, A.i + half(B, 0) * half(C, 1))
+INTEGER(smlatb, A.i + half(B, 1) * half(C, 0))
+INTEGER(smlatt, A.i + half(B, 1) * half(C, 1))
+INTEGER(smmla, A.i + ((B.i * C.i) >> 32))
+INTEGER(high_word, (A.i * B.i) >> 32)
+INTEGER(smmulr, (A.i * B.i + 0x80000000ll) >> 32)
+static int64_t clamped(int64_t x, int64_t low, int64_t high) {
+    return x < low ? low : x > high ? high : x;
+}
+INTEGER(ssat, clamped(A.i, -(1ll << (B.i - 1)), (1ll << (B.i - 1)) - 1))
+INTEGER(usat, clamped(A.i, 0, (1ll << B.i) - 1))
+MEANING(load_word) {
+    static const adze_value_type word = {.base = 'u', .bits = 32};
+    *want = meaning_load(&word, c->operand[0], lane);
+    return true;
+}
+MEANING(store_word) { /* the judge looks at what was stored in elements of the pointer's type */
+    const adze_value_type *to = &c->row->operands[0];
+    if ((lane + 1) * to->bits > 32) {
+        static const unsigned char unset[8] = {0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5};
+        const adze_value_type element = {.base = to->base, .bits = to->bits};
+        *want = meaning_load(&element, unset, 0);
+        return true;
+    }
+    want->i = (int64_t)((uint64_t)meaning_operand(c, 1, 0).i >> (lane * to->bits));
+    return true;
 }
 
 static const meaning meanings[] = {
@@ -530,6 +603,33 @@ static const meaning meanings[] = {
     {"dot4.ss.lane", dot4_lane, "", '4'},
     {"dot4.us.lane", dot4_lane, "", '4'},
     {"dot.accumulate", dot_accumulate, "", 0},
+    {"dot.accumulate.masked", dot_accumulate_masked, "", 0},
+    {"sum.accumulate", sum_accumulate, "", 0},
+    {"dsp.sxtb16", sxtb16, "", 0},
+    {"dsp.uxtb16", uxtb16, "", 0},
+    {"dsp.sxtb16.ror8", sxtb16_ror8, "", 0},
+    {"dsp.uxtb16.ror8", uxtb16_ror8, "", 0},
+    {"dsp.sxtab16", sxtab16, "", 0},
+    {"dsp.sxtab16.ror8", sxtab16_ror8, "", 0},
+    {"dsp.sadd16", sadd16, "", 0},
+    {"dsp.ssub16", ssub16, "", 0},
+    {"dsp.pkhbt", pkhbt, "", 0},
+    {"dsp.pkhtb", pkhtb, "", 0},
+    {"dsp.smlad", smlad, "", 0},
+    {"dsp.smuad", smuad, "", 0},
+    {"dsp.smlabb", smlabb, "", 0},
+    {"dsp.smlabt", smlabt, "", 0},
+    {"dsp.smlatb", smlatb, "", 0},
+    {"dsp.smlatt", smlatt, "", 0},
+    {"dsp.smmla", smmla, "", 0},
+    {"dsp.smmulr", smmulr, "", 0},
+    {"dsp.smmul", high_word, "", 0},
+    {"dsp.ssat", ssat, "", 'b'},
+    {"dsp.usat", usat, "", 'b'},
+    {"load.u32", load_word, "", 0},
+    {"store.u32", store_word, "", 0},
+    {"word.load", load_word, "", 0}, /* of aligned words */
+    {"word.store", store_word, "", 0},
     {"matmul.2x8x2", matmul_2x8x2, "", 0},
     {"matmul.2x8x2.us", matmul_2x8x2, "", 0},
     {"matmul.2x4x2.bf16", matmul_2x4x2, "", 0},

@@ -12,6 +12,7 @@ typedef struct {
                                 it points */
     int64_t number[10];      /* of index and literal operands */
     size_t lanes;            /* of the result, or of the row's type; lanes that are on */
+    bool flushed; /* denormal operands are taken for 0 */
     bool flushes;            /* the target takes denormals for 0 */
 } call;
 
@@ -31,7 +32,8 @@ typedef struct {
     meaning_fn *fn;
     const char
         *pools;   /* a letter an operand: s shift amounts, i indices below 1024; else by type */
-    char literal; /* a # goes over: s shifts below the width, l lanes of the operand before it */
+    char literal; /* a # goes over: s, b shifts from 1 below the width; l, 4 lanes of 128 bits, of
+                     four */
 } meaning;
 
 /* NULL: there is none. */

@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { POOL_COUNT = 3072, POOL_CASES = 24, POOL_STARTS = 1021, POOL_GUARD = 32, POOL_UNSET = 0xa5 };
+enum { POOL_COUNT = 3072, POOL_CASES = 40, POOL_STARTS = 1021, POOL_GUARD = 32, POOL_UNSET = 0xa5 };
 
 /* What an array is filled with, by the element's base and, for some operands, by what they are for.
  */
@@ -49,7 +49,8 @@ static inline uint64_t pool_float(unsigned mantissa, unsigned exponent, uint32_t
     uint64_t sign = (r >> 63) << (mantissa + exponent), low = ((uint64_t)1 << mantissa) - 1;
     uint64_t top = ((uint64_t)1 << exponent) - 1, bias = top >> 1;
     switch (i % 8) {
-    case 0: {
+    case 0:
+    case 4: {
         const uint64_t extreme[] = {
             0,                       /* 0 */
             bias << mantissa,        /* 1 */

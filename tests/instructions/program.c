@@ -328,11 +328,10 @@ static void write_pools(FILE *f) {
     static const struct {
         const char *name, *c, *kind;
         unsigned bits, brain;
-    } pools[] = {{"f16", "uint16_t", "POOL_FLOAT", 16, 0},
-                 {"bf16", "uint16_t", "POOL_FLOAT", 16, 1},
-                 {"f32", "float", "POOL_FLOAT", 32, 0},
-                 {"f64", "double", "POOL_FLOAT", 64, 0},
-                 {"index32", "int32_t", "POOL_INDEX", 32, 0}};
+    } pools[] = {
+        {"f16", "uint16_t", "POOL_FLOAT", 16, 0},    {"bf16", "uint16_t", "POOL_FLOAT", 16, 1},
+        {"f32", "float", "POOL_FLOAT", 32, 0},       {"f64", "double", "POOL_FLOAT", 64, 0},
+        {"index32", "int32_t", "POOL_INDEX", 32, 0}, {"index8", "uint8_t", "POOL_INDEX", 8, 0}};
     for (size_t i = 0; i < sizeof pools / sizeof *pools; i++)
         fprintf(f, "static %s pool_%s[POOL_COUNT];\n", pools[i].c, pools[i].name);
     for (unsigned bits = 8; bits <= 64; bits *= 2)

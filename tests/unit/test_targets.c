@@ -331,6 +331,8 @@ static void devices_of_a_pack(void **state) {
     assert_non_null(t);
     assert_int_equal(t->fpu, ADZE_FPU_NONE);
     assert_contains(t->cflags, "-mfloat-abi=soft");
+    assert_non_null(adze_target_instruction(t, "dsp.smlad", "s32"));
+    assert_null(adze_target_instruction(t, "vector.fma", "f32"));
     adze_target_free(t);
 
     t = adze_target_load_pack(dir, path, "EX55", err);
@@ -440,8 +442,8 @@ static void write_rows(const adze_target *t, FILE *f) {
 static void instruction_rows_compile(void **state) {
     (void)state;
     static const char *const names[] = {
-        "x86-64",       "x86-64-v2", "x86-64-v3-vnni", "x86-64-v4",  "sapphirerapids",
-        "armv8.6-i8mm", "armv9-sve", "riscv64-v",      "cortex-m55", "wasm32-simd"};
+        "x86-64",    "x86-64-v2", "x86-64-v3-vnni", "x86-64-v4",   "sapphirerapids", "armv8.6-i8mm",
+        "armv9-sve", "riscv64-v", "cortex-m55",     "wasm32-simd", "cortex-m4"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
         adze_target *t = load(names[i]);
         FILE *f = fopen(in_work("rows.c"), "w");
