@@ -735,7 +735,9 @@ static bool lower_entry(adze_context *ctx, MlirModule module, MlirOperation old)
 
 static void note_use(MlirOperation op, void *user) {
     adze_value_map *used = user;
-    if (adze_is_op(op, "adze.get_weight")) {
+    if (adze_is_op(op, "adze.get_weight") && adze_unused(op)) {
+        mlirOperationDestroy(op);
+    } else if (adze_is_op(op, "adze.get_weight")) {
         MlirAttribute name = adze_get(op, "weight");
         adze_map_set(used, (MlirValue){name.ptr}, (MlirValue){name.ptr});
     }
