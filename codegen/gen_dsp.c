@@ -42,20 +42,36 @@ static void store_halves(const adze_patch *p, MlirValue even, MlirValue odd, Mli
     adze_mcu_store(p->g, p->work, adze_index_add(p->g, to, adze_index(p->g, 2)), odd);
 }
 
+enum { MOST_STEPS = 4 }; /* in one turn of a copying loop */
+
+static int64_t turn(const adze_patch *p) {
+    int64_t n = MOST_STEPS;
+    while (p->unit % n)
+        n /= 2;
+    return n;
+}
+
 static adze_for step_loop(const adze_patch *p, MlirValue steps) {
-    return adze_for_begin(p->g, "i", adze_index(p->g, 0), steps, adze_index(p->g, 1), 0, NULL, NULL);
+    return adze_for_begin(p->g, "i", adze_index(p->g, 0), steps, adze_index(p->g, turn(p)), 0, NULL, NULL);
+}
+
+static MlirValue ahead(const adze_patch *p, MlirValue at, MlirValue i, int64_t step, int64_t stride) {
+    adze_gen *g = p->g;
+    return adze_index_add(g, adze_index_add(g, at, adze_index_mul(g, i, adze_index(g, stride))),
+                          adze_index(g, step * stride));
 }
 
 static void copy_halves(const adze_patch *p, MlirValue from, MlirValue to, MlirValue steps, int64_t stride) {
     adze_gen *g = p->g;
     adze_for loop = step_loop(p, steps);
-    MlirValue at = adze_index_add(g, from, adze_index_mul(g, loop.iv, adze_index(g, p->depth)));
-    MlirValue word = adze_mcu_load(g, p->x, at);
-    adze_name_value(g->ctx, word, "word");
-    bool is_signed = p->c->x_type == ADZE_i8;
-    store_halves(p, adze_mcu(g, is_signed ? "dsp.sxtb16" : "dsp.uxtb16", "u32", 1, &word),
-                 adze_mcu(g, is_signed ? "dsp.sxtb16.ror8" : "dsp.uxtb16.ror8", "u32", 1, &word),
-                 adze_index_add(g, to, adze_index_mul(g, loop.iv, adze_index(g, stride))));
+    const bool is_signed = p->c->x_type == ADZE_i8;
+    for (int64_t i = 0; i < turn(p); i++) {
+        MlirValue word = adze_mcu_load(g, p->x, ahead(p, from, loop.iv, i, p->depth));
+        adze_name_value(g->ctx, word, "word");
+        store_halves(p, adze_mcu(g, is_signed ? "dsp.sxtb16" : "dsp.uxtb16", "u32", 1, &word),
+                     adze_mcu(g, is_signed ? "dsp.sxtb16.ror8" : "dsp.uxtb16.ror8", "u32", 1, &word),
+                     ahead(p, to, loop.iv, i, stride));
+    }
     adze_for_end(g, &loop, NULL, NULL);
 }
 
@@ -64,7 +80,8 @@ static void fill_halves(const adze_patch *p, MlirValue to, MlirValue steps, int6
     adze_for loop = step_loop(p, steps);
     uint32_t half = (uint32_t)p->c->zero_x & 0xffff;
     MlirValue twice = adze_scalar_i64(&g->b, ADZE_i32, (int32_t)(half | half << 16)).value;
-    store_halves(p, twice, twice, adze_index_add(g, to, adze_index_mul(g, loop.iv, adze_index(g, stride))));
+    for (int64_t i = 0; i < turn(p); i++)
+        store_halves(p, twice, twice, ahead(p, to, loop.iv, i, stride));
     adze_for_end(g, &loop, NULL, NULL);
 }
 
@@ -80,6 +97,10 @@ static void element_halves(const adze_patch *p, MlirValue from, MlirValue to, Ml
     at = adze_index_add(g, at, adze_index_mul(g, adze_index_rem(g, in_step, two), two));
     at = adze_index_add(g, at, adze_index_div(g, in_step, two));
     adze_store(g, x, p->work, &at);
+}
+
+adze_patch adze_dsp_patch(void) {
+    return (adze_patch){.depth = 4, .copy = copy_halves, .fill = fill_halves, .element = element_halves};
 }
 
 /* ---- the block ---- */
@@ -200,8 +221,13 @@ bool adze_gen_dsp(adze_gen *g, const adze_schedule *s, MlirValue sums, MlirValue
     d.steps = adze_patch_steps(&d.c, 4);
     for (d.unroll = BLOCK_STEPS / d.rows; d.unroll > 1 && d.steps % d.unroll;)
         d.unroll--;
-    d.patch = (adze_patch){.g = g, .c = &d.c, .x = in.x, .work = in.work, .pixels = d.rows, .depth = 4,
-                           .copy = copy_halves, .fill = fill_halves, .element = element_halves};
+    d.patch = adze_dsp_patch();
+    d.patch.g = g;
+    d.patch.c = &d.c;
+    d.patch.x = in.x;
+    d.patch.work = in.work;
+    d.patch.pixels = d.rows;
+    d.patch.unit = adze_patch_unit(&d.c, 4);
     const int64_t tile = 2 * d.rows, count = adze_patch_pixels(&d.c);
     d.tile = adze_local(g, "sums", ADZE_i32, 1, &tile);
     adze_for blocks;

@@ -212,6 +212,7 @@ static const struct {
     {"contraction", adze_gen_contraction},
     {"winograd", adze_gen_winograd},
     {"dsp", adze_gen_dsp},
+    {"dsp_depthwise", adze_gen_dsp_depthwise},
 };
 
 static bool family_nest(adze_gen *g, const adze_schedule *schedule, MlirValue value, MlirValue memref) {

@@ -23,6 +23,9 @@ typedef struct adze_mcu_operands {
 bool adze_mcu_open(adze_gen *g, const adze_schedule *s, MlirValue sums, adze_contraction *c,
                    adze_mcu_operands *out);
 
-adze_family adze_gen_dsp;
+/* Copies as halves, four neighbours in the order 0 2 1 3 (gen_dsp.c); the rest of the patch is the caller's. */
+adze_patch adze_dsp_patch(void);
+
+adze_family adze_gen_dsp, adze_gen_dsp_depthwise;
 
 #endif

@@ -99,11 +99,20 @@ static bool pack_dsp(adze_pack_site *site, const adze_contraction *c, const adze
     return true;
 }
 
+/* Depthwise weights stay as they are, [taps][channels]. */
+static bool pack_dsp_depthwise(adze_pack_site *site, const adze_contraction *c, const adze_schedule *s) {
+    int64_t elements = adze_staged_elements(c, false);
+    if (c->channels != 1 || c->outputs != 1 || c->n < 1 || c->group % s->lanes || c->out[c->n - 1] < s->rows)
+        return adze_pack_refuse(site, "it is no depthwise convolution of this many channels and pixels");
+    adze_pack_work(site, ADZE_i16, elements);
+    return pack_bias(site, c, c->group);
+}
+
 bool adze_pack_mcu(adze_pack_site *site, const adze_schedule *s) {
     static const struct {
         const char *family;
         bool (*pack)(adze_pack_site *site, const adze_contraction *c, const adze_schedule *s);
-    } families[] = {{"dsp", pack_dsp}};
+    } families[] = {{"dsp", pack_dsp}, {"dsp_depthwise", pack_dsp_depthwise}};
     for (size_t i = 0; i < ADZE_COUNT(families); i++) {
         adze_contraction c;
         if (strcmp(families[i].family, s->family))
@@ -113,7 +122,7 @@ bool adze_pack_mcu(adze_pack_site *site, const adze_schedule *s) {
         if (!mlirAttributeIsNull(adze_get(c.op, "adze.mcu")))
             return true; /* a dump of this pass */
         if ((c.x_type != ADZE_i8 && c.x_type != ADZE_u8) || c.w_type != ADZE_i8 || c.acc_type != ADZE_i32 || c.zero_w ||
-            adze_patch_pixels(&c) < s->rows || s->rows < 1)
+            adze_patch_pixels(&c) < s->rows || s->rows < 1 || s->lanes < 1)
             return adze_pack_refuse(site, "it has no form for these types or this many rows");
         if (!adze_epilogue_flat(&c))
             return adze_pack_refuse(site, "what follows reads elements of other pixels");

@@ -5,6 +5,10 @@ static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 int64_t adze_patch_steps(const adze_contraction *c, int64_t depth) { return c->n_runs * ceil_div(c->run, depth); }
 
+int64_t adze_patch_unit(const adze_contraction *c, int64_t depth) {
+    return c->channels % depth ? 1 : c->channels / depth;
+}
+
 int64_t adze_patch_pixels(const adze_contraction *c) {
     int64_t n = 1;
     for (int d = 0; d < c->ys.rank - 1; d++) {

@@ -18,6 +18,7 @@ struct adze_patch {
     const adze_contraction *c;
     MlirValue x, work; /* one axis each */
     int64_t pixels, depth;
+    int64_t unit; /* divides every number of steps that copy and fill get */
     /* Copies `steps` steps of `depth` elements from x[from ..] to the patch at `to`, one step every `stride`
      * elements; and writes the padding's code `steps` times. */
     void (*copy)(const adze_patch *p, MlirValue from, MlirValue to, MlirValue steps, int64_t stride);
@@ -27,6 +28,8 @@ struct adze_patch {
 };
 
 int64_t adze_patch_steps(const adze_contraction *c, int64_t depth); /* of one pixel */
+/* What divides every run of steps, padding and not. */
+int64_t adze_patch_unit(const adze_contraction *c, int64_t depth);
 /* Pixels of y: the product of its extents but the channels; -1 when not known. */
 int64_t adze_patch_pixels(const adze_contraction *c);
 /* Builds the loops that make the patch of pixels first .. first + pixels - 1. */

@@ -90,7 +90,13 @@ bool adze_schedule_mcu(adze_context *ctx, const adze_target *target, const adze_
     for (int d = 0; d < x.rank; d++)
         if (x.dims[d] < 1 || y.dims[d] < 1 || (d < x.rank - 1 && __builtin_mul_overflow(pixels, y.dims[d], &pixels)))
             return false;
-    if (adze_get_i64(conv, "group") == 1 && adze_target_instruction(target, "dsp.smlad", "s32")) {
+    const int64_t group_count = adze_get_i64(conv, "group"), channels = y.dims[y.rank - 1];
+    if (group_count > 1 && group_count == channels && w.dims[w.rank - 2] == 1 && y.rank > 2 && channels % 4 == 0 &&
+        adze_target_instruction(target, "dsp.smlabb", "s32")) {
+        *out = (adze_schedule){.family = "dsp_depthwise", .lanes = 4, .rows = 1};
+        return true;
+    }
+    if (group_count == 1 && adze_target_instruction(target, "dsp.smlad", "s32")) {
         *out = (adze_schedule){.family = "dsp", .lanes = 1, .rows = block_rows(pixels), .vectors = 2, .depth = 4};
         return true;
     }

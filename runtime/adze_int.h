@@ -5,7 +5,21 @@
 #define ADZE_INT_H
 
 #include <stdint.h>
+#if defined(__ARM_FEATURE_SAT)
+#include <arm_acle.h>
+#endif
 #include <string.h>
+
+/* min(max(y, low), high); the ranges of 8-bit codes in one instruction where Arm has it. */
+static inline int32_t adze_clamp(int32_t y, int32_t low, int32_t high) {
+#if defined(__ARM_FEATURE_SAT)
+    if (low == -128 && high == 127)
+        return __ssat(y, 8);
+    if (low == 0 && high == 255)
+        return (int32_t)__usat(y, 8);
+#endif
+    return y < low ? low : y > high ? high : y;
+}
 
 /* clamp(zero_point + round_half_even(acc * multiplier / 2^shift), low, high): the one integer
  * definition of adze. The 64-bit product is exact; 0 <= shift <= 62. */
@@ -30,8 +44,7 @@ static inline int32_t adze_requantize_untied(int32_t acc, int32_t multiplier, in
     /* a half and the zero point */
     const int32_t add = (int32_t)((uint32_t)(2 * zero_point + 1) << (shift - 33));
     const int32_t upper = (int32_t)(((int64_t)acc * multiplier) >> 32);
-    const int32_t y = (upper + add) >> (shift - 32);
-    return y < low ? low : y > high ? high : y;
+    return adze_clamp((upper + add) >> (shift - 32), low, high);
 }
 
 /* Minimum, maximum, and division that never traps: a quotient by zero and its remainder
