@@ -420,7 +420,7 @@ static bool add_product(double *s, double *size, double a, double b) {
     return true;
 }
 MEANING(dot2_floats) { /* f32 + two bf16 products; steps may round */
-    double s = A.f, size = fabs(s);
+    double s = A.f, size = isinf(s) ? 1e300 : fabs(s);
     for (size_t j = 0; j < 2; j++)
         if (!add_product(&s, &size, meaning_operand(c, 1, lane * 2 + j).f,
                          meaning_operand(c, 2, lane * 2 + j).f))
@@ -463,7 +463,7 @@ MEANING(matmul_2x8x2) {
     return true;
 }
 MEANING(matmul_2x4x2) {
-    double s = A.f, size = fabs(s);
+    double s = A.f, size = isinf(s) ? 1e300 : fabs(s);
     size_t base = lane / 4 * 8;
     for (size_t j = 0; j < 4; j++)
         if (!add_product(&s, &size, meaning_operand(c, 1, base + lane % 4 / 2 * 4 + j).f,

@@ -19,6 +19,17 @@ const adze_value_type *program_main_type(const adze_instruction *row) {
     return &row->type;
 }
 
+/* Whether lanes of a row's result depend on other lanes of an operand, so that all must be on. */
+static bool whole(const adze_instruction *row, const meaning *m) {
+    const adze_value_type *main = program_main_type(row);
+    bool across = m->literal == 'l' || m->literal == '4';
+    for (size_t o = 0; o < row->operand_count; o++) {
+        const adze_value_type *v = &row->operands[o];
+        across |= adze_value_type_is_vector(v) && v->lanes != main->lanes;
+    }
+    return across;
+}
+
 /* ---- the rows that bring operands in and results out ---- */
 
 static const adze_instruction *loads(const adze_target *t, const char *type) {
@@ -229,7 +240,8 @@ static bool write_trial(FILE *f, const adze_target *t, const trial *x, size_t n)
         return false;
     if (!main->scalable)
         fprintf(f, "%u", vector ? main->lanes : 1);
-    fprintf(f, ", active = %s;\n", main->scalable ? "pool_active(k, (uint32_t)lanes)" : "lanes");
+    fprintf(f, ", active = %s;\n",
+            main->scalable && !whole(row, m) ? "pool_active(k, (uint32_t)lanes)" : "lanes");
     if (!write_active(f, t, main))
         return false;
     const adze_value_type *stored = NULL;
