@@ -1,8 +1,9 @@
-/* Writes level-1 modules of one operator, for measuring kernels: DIR/NAME.mlir and its weights in DIR/blobs.
+/* Writes level-1 modules of one operator, for measuring kernels: DIR/NAME.mlir and its weights in
+ * DIR/blobs.
  *
  *   modules DIR gemm ENCODING M N K     y[M,N] = x[M,K] * w[K,N], w constant
- *   modules DIR layer NAME              a layer of the CMSIS-NN table, int8 in and out, channels last
- *   modules list                        encodings, and layers with their multiply-accumulates
+ *   modules DIR layer NAME              a layer of the CMSIS-NN table, int8 in and out, channels
+ * last modules list                        encodings, and layers with their multiply-accumulates
  *
  * Weights are random, the same every time. Quantized modules requantize per output channel. */
 #include "driver/job.h"
@@ -92,7 +93,8 @@ static void weight(adze_context *ctx, adze_text *text, const char *name, adze_dt
 }
 
 static void begin(adze_text *text, const char *name) {
-    adze_text_printf(text, "module attributes {adze.level = 1 : i64, adze.name = \"%s\"} {\n", name);
+    adze_text_printf(text, "module attributes {adze.level = 1 : i64, adze.name = \"%s\"} {\n",
+                     name);
 }
 
 static void entry(adze_text *text, const char *x, const char *y) {
@@ -105,15 +107,17 @@ static void entry(adze_text *text, const char *x, const char *y) {
 
 static void get(adze_text *text, const char *name, const char *type) {
     adze_text_printf(text,
-                     "    %%%s = \"adze.get_weight\"() {weight = \"%s\"} : () -> tensor<%s>\n", name,
-                     name, type);
+                     "    %%%s = \"adze.get_weight\"() {weight = \"%s\"} : () -> tensor<%s>\n",
+                     name, name, type);
 }
 
 static void end(adze_text *text, const char *y) {
     adze_text_printf(text, "    return %%y : tensor<%s>\n  }\n}\n", y);
 }
 
-static const char *spell(adze_dtype dtype) { return adze_dtype_get(dtype)->mlir; }
+static const char *spell(adze_dtype dtype) {
+    return adze_dtype_get(dtype)->mlir;
+}
 
 /* ---- quantized types: scales that differ by channel and spread the results over int8 ---- */
 
@@ -209,14 +213,17 @@ static void convolution(adze_context *ctx, adze_text *text, const layer *l) {
     get(text, "bias", bias);
     adze_text_printf(
         text,
-        "    %%xt = \"adze.transpose\"(%%x) {adze.node = \"nchw\", perm = array<i64: 0, 3, 1, 2>} : "
+        "    %%xt = \"adze.transpose\"(%%x) {adze.node = \"nchw\", perm = array<i64: 0, 3, 1, 2>} "
+        ": "
         "(tensor<%s>) -> tensor<%si8>\n"
         "    %%xq = \"adze.bitcast\"(%%xt) {adze.node = \"in\"} : (tensor<%si8>) -> tensor<%s%s>\n"
-        "    %%yq = \"adze.conv\"(%%xq, %%w, %%bias) {adze.node = \"conv\", strides = array<i64: 1, "
+        "    %%yq = \"adze.conv\"(%%xq, %%w, %%bias) {adze.node = \"conv\", strides = array<i64: "
+        "1, "
         "1>, pads = array<i64: %d, %d, %d, %d>, dilations = array<i64: 1, 1>, group = %d : i64, "
         "layout = \"channels_first\"} : (tensor<%s%s>, tensor<%s>, tensor<%s>) -> tensor<%s%s>\n"
         "    %%yt = \"adze.bitcast\"(%%yq) {adze.node = \"out\"} : (tensor<%s%s>) -> tensor<%si8>\n"
-        "    %%y = \"adze.transpose\"(%%yt) {adze.node = \"nhwc\", perm = array<i64: 0, 2, 3, 1>} : "
+        "    %%y = \"adze.transpose\"(%%yt) {adze.node = \"nhwc\", perm = array<i64: 0, 2, 3, 1>} "
+        ": "
         "(tensor<%si8>) -> tensor<%s>\n",
         x, xt, xt, xt, q.x, pad, pad, pad, pad, l->kind == DEPTHWISE ? l->in : 1, xt, q.x, w, bias,
         yt, q.y, yt, q.y, yt, yt, y);
@@ -250,7 +257,8 @@ static int list(void) {
 }
 
 static int usage(void) {
-    fputs("usage: modules DIR gemm ENCODING M N K | modules DIR layer NAME | modules list\n", stderr);
+    fputs("usage: modules DIR gemm ENCODING M N K | modules DIR layer NAME | modules list\n",
+          stderr);
     return 2;
 }
 
@@ -278,12 +286,13 @@ int main(int argc, char **argv) {
             gemm_quantized(ctx, &text, m, n, k);
         else
             gemm_plain(ctx, &text, e, m, n, k);
-        return write_module(ctx, argv[1],
-                            adze_arena_printf(ctx->arena, "gemm-%s-%s-%s-%s", argv[3], argv[4],
-                                              argv[5], argv[6]),
-                            &text);
+        return write_module(
+            ctx, argv[1],
+            adze_arena_printf(ctx->arena, "gemm-%s-%s-%s-%s", argv[3], argv[4], argv[5], argv[6]),
+            &text);
     }
-    for (size_t i = 0; ctx && argc == 4 && !strcmp(argv[2], "layer") && i < ADZE_COUNT(layers); i++) {
+    for (size_t i = 0; ctx && argc == 4 && !strcmp(argv[2], "layer") && i < ADZE_COUNT(layers);
+         i++) {
         const layer *l = &layers[i];
         if (strcmp(l->name, argv[3]))
             continue;

@@ -3,9 +3,10 @@
  *   peak [-t THREADS]                 one line per instruction set: KIND <tab> NAME <tab> figure
  *   peak [-t THREADS] -r BYTES        GB/s of a plain read loop over BYTES (all threads together)
  *
- * KIND is f32, f16, bf16, int8 (10^9 operations a second; a multiply-add is two) or tile-load, tile-store
- * (10^9 tiles a second from the first cache), ghz. A peak is that of a loop that only multiplies and
- * adds in registers, with enough of them to hide the latency; the best of several short runs. */
+ * KIND is f32, f16, bf16, int8 (10^9 operations a second; a multiply-add is two) or tile-load,
+ * tile-store (10^9 tiles a second from the first cache), ghz. A peak is that of a loop that only
+ * multiplies and adds in registers, with enough of them to hide the latency; the best of several
+ * short runs. */
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -29,7 +30,9 @@ typedef double loop_fn(uint64_t steps, void *user);
 #include <immintrin.h>
 #include <sys/syscall.h>
 
-enum { ACCUMULATORS = 12 }; /* latency 4 or 5, two a cycle at most: 10 are needed, 16 registers there */
+enum {
+    ACCUMULATORS = 12
+}; /* latency 4 or 5, two a cycle at most: 10 are needed, 16 registers there */
 
 #define EACH(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11)
 /* asm keeps each accumulator in a register, and each step with its operands in the loop */
@@ -97,10 +100,9 @@ static const struct {
     uint8_t palette, start_row, reserved[14];
     uint16_t columns_bytes[16];
     uint8_t rows[16];
-} __attribute__((aligned(64)))
-tiles = {.palette = 1,
-         .columns_bytes = {64, 64, 64, 64, 64, 64, 64, 64},
-         .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
+} __attribute__((aligned(64))) tiles = {.palette = 1,
+                                        .columns_bytes = {64, 64, 64, 64, 64, 64, 64, 64},
+                                        .rows = {16, 16, 16, 16, 16, 16, 16, 16}};
 
 /* Asks the kernel for this thread's tile registers. */
 static int tiles_allowed(void) {
@@ -118,9 +120,14 @@ static _Alignas(64) int8_t tile_memory[8][1024];
             return 0;                                                                              \
         int8_t memory[4][1024] __attribute__((aligned(64)));                                       \
         _tile_loadconfig(&tiles);                                                                  \
-        _tile_zero(0); _tile_zero(1); _tile_zero(2); _tile_zero(3);                                \
-        _tile_loadd(4, tile_memory[0], 64); _tile_loadd(5, tile_memory[1], 64);                    \
-        _tile_loadd(6, tile_memory[2], 64); _tile_loadd(7, tile_memory[3], 64);                    \
+        _tile_zero(0);                                                                             \
+        _tile_zero(1);                                                                             \
+        _tile_zero(2);                                                                             \
+        _tile_zero(3);                                                                             \
+        _tile_loadd(4, tile_memory[0], 64);                                                        \
+        _tile_loadd(5, tile_memory[1], 64);                                                        \
+        _tile_loadd(6, tile_memory[2], 64);                                                        \
+        _tile_loadd(7, tile_memory[3], 64);                                                        \
         for (uint64_t s = 0; s < steps; s++) {                                                     \
             step;                                                                                  \
         }                                                                                          \
@@ -130,7 +137,11 @@ static _Alignas(64) int8_t tile_memory[8][1024];
         return worth;                                                                              \
     }
 /* these intrinsics are statements in gcc 12 */
-#define FOUR(op) op(0, 4, 6); op(1, 4, 7); op(2, 5, 6); op(3, 5, 7)
+#define FOUR(op)                                                                                   \
+    op(0, 4, 6);                                                                                   \
+    op(1, 4, 7);                                                                                   \
+    op(2, 5, 6);                                                                                   \
+    op(3, 5, 7)
 #define LOAD(i) _tile_loadd(i, tile_memory[i], 64)
 #define STORE(i) _tile_stored(i, memory[i], 64)
 TILES(int8_amx, FOUR(_tile_dpbssd), 4 * 2 * 16 * 16 * 64.0)
@@ -147,15 +158,33 @@ static int cpuid_bit(unsigned leaf, unsigned sub, int reg, int bit) {
     return r[reg] >> bit & 1;
 }
 enum { EAX, EBX, ECX, EDX };
-static int has_f16(void) { return __builtin_cpu_supports("avx512f") && cpuid_bit(7, 0, EDX, 23); }
-static int has_bf16(void) { return __builtin_cpu_supports("avx512f") && cpuid_bit(7, 1, EAX, 5); }
-static int has_avxvnni(void) { return __builtin_cpu_supports("avx2") && cpuid_bit(7, 1, EAX, 4); }
-static int has_amx(void) { return cpuid_bit(7, 0, EDX, 24) && cpuid_bit(7, 0, EDX, 25); }
-static int has_sse(void) { return __builtin_cpu_supports("sse4.1"); }
-static int has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-static int has_avx512(void) { return __builtin_cpu_supports("avx512f"); }
-static int has_vnni(void) { return __builtin_cpu_supports("avx512vnni"); }
-static int always(void) { return 1; }
+static int has_f16(void) {
+    return __builtin_cpu_supports("avx512f") && cpuid_bit(7, 0, EDX, 23);
+}
+static int has_bf16(void) {
+    return __builtin_cpu_supports("avx512f") && cpuid_bit(7, 1, EAX, 5);
+}
+static int has_avxvnni(void) {
+    return __builtin_cpu_supports("avx2") && cpuid_bit(7, 1, EAX, 4);
+}
+static int has_amx(void) {
+    return cpuid_bit(7, 0, EDX, 24) && cpuid_bit(7, 0, EDX, 25);
+}
+static int has_sse(void) {
+    return __builtin_cpu_supports("sse4.1");
+}
+static int has_avx2(void) {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
+static int has_avx512(void) {
+    return __builtin_cpu_supports("avx512f");
+}
+static int has_vnni(void) {
+    return __builtin_cpu_supports("avx512vnni");
+}
+static int always(void) {
+    return 1;
+}
 
 static const struct peak {
     const char *kind, *name;

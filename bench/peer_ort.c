@@ -1,16 +1,18 @@
-/* Times a model in ONNX Runtime through its C library, which is given by path and opened at run time.
+/* Times a model in ONNX Runtime through its C library, which is given by path and opened at run
+ * time.
  *
  *   peer_ort LIBRARY MODEL.onnx DIR [-t THREADS] [-s SECONDS]
  *
- * DIR holds input_N.pb and output_N.pb (or a test_data_set_0 that does). The first run's outputs are
- * compared with the folder's; then the model runs for SECONDS (0.5), at least 5 times. Prints
+ * DIR holds input_N.pb and output_N.pb (or a test_data_set_0 that does). The first run's outputs
+ * are compared with the folder's; then the model runs for SECONDS (0.5), at least 5 times. Prints
  *
  *   peer: ONNX Runtime 1.30.0, 1 thread
  *   check: max_abs 1.2e-06 max_rel 3.4e-07 ok
  *   time: min 1234 median 1300 ns, 400 runs
  *
  * A time is that of one OrtRun call with inputs and outputs allocated before. Graph optimization is
- * ONNX Runtime's highest level, threads work within operators and spin between them: its defaults. */
+ * ONNX Runtime's highest level, threads work within operators and spin between them: its defaults.
+ */
 #include "driver/reference_dir.h"
 #include "frontend/onnx/import.h"
 #include "reference/reference.h"
@@ -21,7 +23,8 @@
 #include <string.h>
 #include <time.h>
 
-/* ---- what is needed of the C API: the table is an array of functions that never changes order ---- */
+/* ---- what is needed of the C API: the table is an array of functions that never changes order
+ * ---- */
 
 typedef struct ort_status ort_status;
 typedef struct ort_env ort_env;
@@ -131,9 +134,9 @@ static void give_inputs(model *m, const char *path, const char *dir) {
     adze_reference_file *files;
     size_t n;
     must("memory", ort.cpu_memory(ARENA_ALLOCATOR, DEFAULT_MEMORY, &memory));
-    must_adze(m, adze_reference_inputs(m->ctx, path, &m->input_names, &m->n_inputs) &&
-                     adze_reference_read(m->ctx, dir, "input", m->input_names, m->n_inputs, &files,
-                                         &n));
+    must_adze(
+        m, adze_reference_inputs(m->ctx, path, &m->input_names, &m->n_inputs) &&
+               adze_reference_read(m->ctx, dir, "input", m->input_names, m->n_inputs, &files, &n));
     m->inputs = ADZE_NEW_ARRAY(m->ctx->arena, ort_value *, m->n_inputs + 1);
     for (size_t i = 0; i < m->n_inputs; i++) {
         const adze_tensor *t = NULL;
@@ -146,9 +149,8 @@ static void give_inputs(model *m, const char *path, const char *dir) {
         void *copy = aligned_alloc(64, bytes / 64 * 64 + 64); /* mapped files need not be aligned */
         if (bytes)
             memcpy(copy, t->data, bytes);
-        must(m->input_names[i],
-             ort.tensor_over(memory, copy, bytes, t->dims, (size_t)t->rank,
-                             adze_dtype_get(t->dtype)->onnx, &m->inputs[i]));
+        must(m->input_names[i], ort.tensor_over(memory, copy, bytes, t->dims, (size_t)t->rank,
+                                                adze_dtype_get(t->dtype)->onnx, &m->inputs[i]));
     }
     must_adze(m, adze_reference_outputs(m->ctx, path, &m->output_names, &m->n_outputs));
     m->outputs = ADZE_NEW_ARRAY(m->ctx->arena, ort_value *, m->n_outputs + 1);
@@ -194,8 +196,8 @@ static void check(model *m, const char *dir, const bool *tensors) {
     size_t n, compared = 0;
     double max_abs = 0, max_rel = 0;
     bool ok = true;
-    must_adze(m, adze_reference_read(m->ctx, dir, "output", m->output_names, m->n_outputs, &files,
-                                     &n));
+    must_adze(
+        m, adze_reference_read(m->ctx, dir, "output", m->output_names, m->n_outputs, &files, &n));
     for (size_t i = 0; i < m->n_outputs; i++)
         for (size_t f = 0; f < n; f++) {
             adze_tensor got;

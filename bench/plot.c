@@ -2,9 +2,9 @@
  *
  *   plot FIGURE RESULT.tsv OUT.svg
  *
- * A figure is a row of the table below: bars (one row a model or layer, one bar a series, a mark at each
- * bar's goal, a logarithmic axis) or curves (one panel a value of a column, one curve a series, sizes on a
- * logarithmic axis). RESULT.tsv has the columns' names in its first line. */
+ * A figure is a row of the table below: bars (one row a model or layer, one bar a series, a mark at
+ * each bar's goal, a logarithmic axis) or curves (one panel a value of a column, one curve a
+ * series, sizes on a logarithmic axis). RESULT.tsv has the columns' names in its first line. */
 #include <libxml/tree.h>
 
 #include <math.h>
@@ -30,22 +30,40 @@ static const figure figures[] = {
     {.name = "models",
      .title = "Speed beside ONNX Runtime (its time over adze's; | marks the goal)",
      .axis = "times as fast as ONNX Runtime",
-     .row = "model", .series = "threads", .value = "ratio", .group = "group", .goal = "goal",
+     .row = "model",
+     .series = "threads",
+     .value = "ratio",
+     .group = "group",
+     .goal = "goal",
      .series_label = "threads: %s"},
     {.name = "cortex-m",
      .title = "Instructions beside CMSIS-NN (adze's over its; less is better; | marks the goal)",
      .axis = "adze's instructions over CMSIS-NN's",
-     .row = "layer", .series = "core", .value = "ratio", .goal = "goal", .series_label = "%s"},
+     .row = "layer",
+     .series = "core",
+     .value = "ratio",
+     .goal = "goal",
+     .series_label = "%s"},
     {.name = "gemm",
      .title = "Matrix products: fraction of the peak of a register-only loop",
      .axis = "N = K (hollow: no power of two)",
-     .row = "n", .series = "m", .value = "fraction", .group = "encoding", .goal = "0.85",
-     .series_label = "M = %s", .curves = 1},
+     .row = "n",
+     .series = "m",
+     .value = "fraction",
+     .group = "encoding",
+     .goal = "0.85",
+     .series_label = "M = %s",
+     .curves = 1},
     {.name = "gemv",
      .title = "Matrix times vector: fraction of the bandwidth of a plain read loop",
      .axis = "N = K (hollow: no power of two)",
-     .row = "n", .series = "encoding", .value = "read_fraction", .goal = "0.9",
-     .series_label = "%s", .curves = 1, .only_gemv = 1},
+     .row = "n",
+     .series = "encoding",
+     .value = "read_fraction",
+     .goal = "0.9",
+     .series_label = "%s",
+     .curves = 1,
+     .only_gemv = 1},
 };
 
 /* ---- the result: text cells by column name ---- */
@@ -130,10 +148,19 @@ static double goal_of(const figure *f, const table *t, int row) {
 
 /* ---- drawing ---- */
 
-enum { FONT = 13, BAR = 13, GAP = 9, HEADING = 30, MARGIN = 16, LABELS = 180, PLOT = 560, VALUES = 60 };
+enum {
+    FONT = 13,
+    BAR = 13,
+    GAP = 9,
+    HEADING = 30,
+    MARGIN = 16,
+    LABELS = 180,
+    PLOT = 560,
+    VALUES = 60
+};
 
-static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
-                                      "#000000"};
+static const char *const colours[] = {"#0072b2", "#d55e00", "#009e73", "#cc79a7",
+                                      "#e69f00", "#56b4e9", "#000000"};
 enum { N_COLOURS = sizeof colours / sizeof *colours };
 
 static xmlNodePtr element(xmlNodePtr parent, const char *name, const char *text) {
@@ -287,7 +314,8 @@ static void draw_bars(xmlNodePtr svg, const figure *f, const table *t) {
         index_of(&groups, f->group ? cell(t, i, f->group) : "");
         index_of(&series, cell(t, i, f->series));
     }
-    /* rows of a group stand in the file's order; what is drawn first lies below: the axis comes first */
+    /* rows of a group stand in the file's order; what is drawn first lies below: the axis comes
+     * first */
     xmlNodePtr grid = element(svg, "g", NULL), front = element(svg, "g", NULL);
     scale s = bars_scale(f, t);
     double top = 3 * MARGIN + 18, y = top;
