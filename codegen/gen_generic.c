@@ -152,6 +152,7 @@ bool adze_read_generic(adze_gen *g, MlirOperation op, int which, const MlirValue
             dims[reductions[r]] = loops[r].iv;
             memcpy(acc, loops[r].carried, (size_t)n_outs * sizeof *acc);
         }
+        adze_vectorize(g, &loops[n_reductions - 1]);
     }
     MlirBlock body = mlirRegionGetFirstBlock(mlirOperationGetRegion(op, 0));
     for (int i = 0; i < n_operands; i++) {

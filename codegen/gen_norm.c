@@ -39,6 +39,13 @@ static bool line_of(adze_gen *g, MlirOperation op, line *l) {
     return true;
 }
 
+/* A loop along the line: vectors, where its elements are neighbours. */
+static gn_loop along_line(adze_gen *g, const line *l, int n, const adze_scalar *init, const char *name) {
+    gn_loop loop = gn_loop_begin(g, "k", adze_index(g, 0), l->length, n, init, &name);
+    adze_vectorize(g, &loop.loop);
+    return loop;
+}
+
 static bool read_line(adze_gen *g, line *l, MlirValue k, adze_scalar *out) {
     l->at[l->axis] = k;
     if (l->stored) {
@@ -70,11 +77,10 @@ bool adze_gen_softmax(adze_gen *g, MlirOperation op) {
     bool log_form = adze_get_bool(op, "log");
     /* exponentials wait in y where nothing is lost by it */
     bool wait = !log_form && memref_holds(g, l.y, l.work);
-    MlirValue zero = adze_index(g, 0);
     adze_nest nest = gn_nest(g, l.x, l.xs.rank, l.skip, l.at);
 
     adze_scalar max = adze_scalar_neutral(&g->b, "max", l.work), x, sum, e;
-    gn_loop loop = gn_loop_begin(g, "k", zero, l.length, 1, &max, (const char *[]){"max"});
+    gn_loop loop = along_line(g, &l, 1, &max, "max");
     if (!read_line(g, &l, loop.iv, &x))
         return false;
     keep_line(g, &l, loop.iv, x);
@@ -82,7 +88,7 @@ bool adze_gen_softmax(adze_gen *g, MlirOperation op) {
     gn_loop_end(g, &loop, &x, &max);
 
     sum = gn_num(g, l.work, 0);
-    loop = gn_loop_begin(g, "k", zero, l.length, 1, &sum, (const char *[]){"sum"});
+    loop = along_line(g, &l, 1, &sum, "sum");
     if (!read_line(g, &l, loop.iv, &x))
         return false;
     x = gn_sub(g, x, max);
@@ -98,7 +104,7 @@ bool adze_gen_softmax(adze_gen *g, MlirOperation op) {
         g->b.name = "log_sum";
         log_sum = gn_unary(g, "log", sum);
     }
-    loop = gn_loop_begin(g, "k", zero, l.length, 0, NULL, NULL);
+    loop = along_line(g, &l, 0, NULL, NULL);
     if (wait) {
         l.at[l.axis] = loop.iv;
         e = gn_load(g, l.y, l.at, l.work);
@@ -230,8 +236,7 @@ bool adze_gen_lp_norm(adze_gen *g, MlirOperation op) {
         return gn_fail(g, op, "p is below 1");
     adze_nest nest = gn_nest(g, l.x, l.xs.rank, l.skip, l.at);
     adze_scalar zero = gn_num(g, l.work, 0), sum = zero, x;
-    gn_loop loop =
-        gn_loop_begin(g, "k", adze_index(g, 0), l.length, 1, &sum, (const char *[]){"sum"});
+    gn_loop loop = along_line(g, &l, 1, &sum, "sum");
     if (!read_line(g, &l, loop.iv, &x))
         return false;
     keep_line(g, &l, loop.iv, x);
@@ -240,7 +245,7 @@ bool adze_gen_lp_norm(adze_gen *g, MlirOperation op) {
     g->b.name = "norm";
     adze_scalar norm = root(g, sum, p);
     MlirValue is_zero = gn_binary(g, "equal", norm, zero).value;
-    loop = gn_loop_begin(g, "k", adze_index(g, 0), l.length, 0, NULL, NULL);
+    loop = along_line(g, &l, 0, NULL, NULL);
     if (!read_line(g, &l, loop.iv, &x))
         return false;
     store_line(g, &l, loop.iv, gn_select(g, is_zero, zero, gn_div(g, x, norm)));
@@ -319,6 +324,8 @@ static bool norm_sum(adze_gen *g, norm *n, bool squares, const adze_scalar *mean
             n->at[d] = loops[depth].iv;
             sum = loops[depth++].carried[0];
         }
+    if (depth)
+        adze_vectorize(g, &loops[depth - 1].loop);
     if (!norm_read(g, n, &x))
         return false;
     if (n->keep && !n->stored) {
@@ -337,6 +344,8 @@ static bool norm_sum(adze_gen *g, norm *n, bool squares, const adze_scalar *mean
 static bool norm_elements(adze_gen *g, MlirOperation op, norm *n, const adze_scalar *mean,
                           adze_scalar inv_std) {
     adze_nest nest = gn_nest(g, n->x, n->xs.rank, n->kept, n->at);
+    if (nest.n)
+        adze_vectorize(g, &nest.loops[nest.n - 1]);
     adze_scalar x, part;
     if (!norm_read(g, n, &x))
         return false;
@@ -445,6 +454,8 @@ bool adze_gen_dynamic_quantize(adze_gen *g, MlirOperation op) {
         memcpy(range, loops[d].carried, sizeof range);
         at[d] = loops[d].iv;
     }
+    if (xs.rank)
+        adze_vectorize(g, &loops[xs.rank - 1].loop);
     if (!gn_read(g, x, at, work, &v))
         return false;
     range[0] = gn_select(g, gn_binary(g, "less", v, range[0]).value, v, range[0]);
@@ -468,6 +479,8 @@ bool adze_gen_dynamic_quantize(adze_gen *g, MlirOperation op) {
     if (!to[0].ptr)
         return true;
     adze_nest nest = gn_nest(g, x, xs.rank, NULL, at);
+    if (nest.n)
+        adze_vectorize(g, &nest.loops[nest.n - 1]);
     if (!gn_read(g, x, at, work, &v))
         return false;
     adze_scalar q = gn_select(g, is_flat, zero, gn_unary(g, "round", gn_div(g, v, scale)));

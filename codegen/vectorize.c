@@ -49,9 +49,12 @@ static bool turn(adze_vz *v, MlirValue at, MlirValue *acc) {
         return false;
     for (int r = 0; r < v->n_reductions; r++) {
         MlirValue x = adze_vz_varying(v, adze_vz_get(v, v->reductions[r].x));
+        const adze_vz_reduction *how = &v->reductions[r];
+        if (v->masked && !mlirOperationIsNull(how->compare)) /* NaN goes, as it would in whole turns */
+            x = adze_vz_combine(v, how, adze_vz_neutral(v, how, adze_vz_type(v, how->type)), x);
         if (v->masked)
-            x = adze_vz_across(v, &v->reductions[r], x);
-        acc[r] = adze_vz_combine(v, &v->reductions[r], acc[r], x);
+            x = adze_vz_across(v, how, x);
+        acc[r] = adze_vz_combine(v, how, acc[r], x);
     }
     return !v->why;
 }
@@ -309,28 +312,67 @@ static bool vectorize(adze_vz *v) {
 
 static const char mark[] = "adze.vectorize";
 
+/* Tries every marked loop, outer ones before those in them. */
 static bool visit(adze_vz *v, MlirBlock block) {
     bool changed = false;
     for (MlirOperation op = mlirBlockGetFirstOperation(block), next; !mlirOperationIsNull(op); op = next) {
         next = mlirOperationGetNextInBlock(op);
+        const char *why = NULL;
         if (!mlirAttributeIsNull(adze_get(op, mark))) {
             mlirOperationRemoveAttributeByName(op, mlirStringRefCreateFromCString(mark));
             v->loop = op;
-            if (v->target && v->target->vector_type_count) {
-                if (vectorize(v)) {
-                    changed = true;
-                    continue;
-                }
-                if (mlirAttributeIsNull(adze_get(v->kernel, "adze.scalar")))
-                    adze_set(v->kernel, "adze.scalar", adze_str(v->ctx, v->why ? v->why : "it failed"));
+            if (vectorize(v)) {
+                changed = true;
+                continue;
             }
+            why = v->why;
         }
+        bool inside = false;
         for (intptr_t i = 0; i < mlirOperationGetNumRegions(op); i++)
             for (MlirBlock b = mlirRegionGetFirstBlock(mlirOperationGetRegion(op, i)); !mlirBlockIsNull(b);
                  b = mlirBlockGetNextInRegion(b))
-                changed |= visit(v, b);
+                inside |= visit(v, b);
+        changed |= inside;
+        if (why && !inside && mlirAttributeIsNull(adze_get(v->kernel, "adze.scalar")))
+            adze_set(v->kernel, "adze.scalar", adze_str(v->ctx, why));
     }
     return changed;
+}
+
+/* The marked loops of a kernel; those that merge with the one around them have it marked instead. */
+typedef struct marked {
+    adze_context *ctx;
+    MlirOperation *loops;
+    int n, max;
+} marked;
+
+static void collect(MlirOperation op, void *user) {
+    marked *m = user;
+    if (mlirAttributeIsNull(adze_get(op, mark)))
+        return;
+    if (m->n == m->max) {
+        m->max = m->max ? 2 * m->max : 16;
+        MlirOperation *grown = ADZE_NEW_ARRAY(m->ctx->arena, MlirOperation, (size_t)m->max);
+        for (int i = 0; i < m->n; i++)
+            grown[i] = m->loops[i];
+        m->loops = grown;
+    }
+    m->loops[m->n++] = op;
+}
+
+static void collapse(adze_vz *v) {
+    marked all = {.ctx = v->ctx};
+    adze_walk(v->kernel, collect, &all);
+    for (int i = 0; i < all.n; i++)
+        for (MlirOperation loop = all.loops[i], outer;; loop = outer) {
+            outer = mlirOperationGetParentOperation(loop);
+            bool known = false; /* marked itself, so in the list */
+            for (int k = 0; k < all.n; k++)
+                known |= mlirOperationEqual(all.loops[k], outer);
+            if (known || !adze_vz_collapse(v, loop))
+                break;
+            adze_set(outer, mark, mlirUnitAttrGet(v->ctx->mlir));
+        }
 }
 
 /* Shares and hoists the constants and broadcasts that every operation brought along. */
@@ -354,6 +396,9 @@ bool adze_codegen_vectorize(adze_context *ctx, MlirModule module, const adze_tar
         if (mlirBlockIsNull(body))
             continue;
         adze_vz v = {.ctx = ctx, .module = module, .target = target, .kernel = op};
+        if (!target || !target->vector_type_count)
+            continue;
+        collapse(&v);
         if (visit(&v, body) && !tidy(ctx, op))
             return false;
     }

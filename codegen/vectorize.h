@@ -41,7 +41,8 @@ enum { ADZE_VZ_MAX_REDUCTIONS = 8 };
 
 /* acc = combine(acc, x): carried around the marked loop. */
 typedef struct adze_vz_reduction {
-    MlirOperation op; /* the combining operation */
+    MlirOperation op;      /* the combining operation */
+    MlirOperation compare; /* the comparison, where op selects by it; else null */
     const char *name; /* "arith.addf" */
     MlirValue x;      /* its operand that is not the accumulator */
     MlirType type;    /* of the scalar */
@@ -131,6 +132,14 @@ MlirValue adze_vz_math(adze_vz *v, MlirOperation op, const MlirValue *x);
 /* ---- vectorize_requantize.c ---- */
 
 MlirValue adze_vz_requantize(adze_vz *v, MlirOperation op);
+
+/* ---- vectorize_collapse.c ---- */
+
+/* Makes one loop of `inner` and the loop around it, if nothing but `inner` stands in that: it is gone, and the outer
+ * loop does its work. */
+bool adze_vz_collapse(adze_vz *v, MlirOperation inner);
+/* The same memory with another (static) shape. */
+MlirValue adze_vz_view(adze_vz *v, MlirValue memref, const adze_shape *shape);
 
 /* ---- vectorize_memory.c ---- */
 

@@ -430,7 +430,7 @@ static bool copy_if(adze_vz *v, MlirOperation op, const adze_vz_value *in) {
 
 static bool one(adze_vz *v, MlirOperation op) {
     for (int i = 0; i < v->n_reductions; i++)
-        if (mlirOperationEqual(v->reductions[i].op, op))
+        if (mlirOperationEqual(v->reductions[i].op, op) || mlirOperationEqual(v->reductions[i].compare, op))
             return true; /* vectorize.c combines */
     enum { MOST = 3 + MAX_CARRIED };
     adze_vz_value in[MOST];

@@ -5,7 +5,7 @@
  * multiply-add; tests/unit/test_vector_math.c holds them. NaN gives NaN; infinities, zeros, overflow and results
  * below the normal range are libm's, except that expm1(-0) is +0.
  *
- *   exp 1.0   expm1 1.6   tanh 2.6   log 1.3   log1p 2.6   erf 1.5   rsqrt 1.5   pow(x, n) as its products
+ *   exp 1.1   expm1 1.6   tanh 2.6   log 0.8   log1p 1.5   erf 1.1   rsqrt 1.5   pow(x, n) as its products
  *
  * Polynomials of exp and log: Cephes 2.8 (Moshier), expf.c and logf.c; erf: minimax fits by N. Juffa. */
 #include "codegen/vectorize.h"

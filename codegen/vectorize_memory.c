@@ -58,11 +58,6 @@ static bool address(adze_vz *v, MlirOperation op, int at, bool store, MlirValue 
     if (count < 0)
         return adze_vz_fail(v, true, "neighbours lie along an axis of memory whose shape is not fixed");
     adze_shape flat = {.element = shape.element, .dtype = shape.dtype, .rank = 1, .dims = {count}};
-    MlirAttribute segments = adze_parse_attr(v->ctx, "array<i32: 1, 0, 0, 0>");
-    adze_named attrs[] = {{"operandSegmentSizes", segments},
-                          {"static_offsets", adze_i64s(v->ctx, 1, (int64_t[]){0})},
-                          {"static_sizes", adze_i64s(v->ctx, 1, &count)},
-                          {"static_strides", adze_i64s(v->ctx, 1, (int64_t[]){1})}};
     MlirType index_type = adze_index_type(v->ctx);
     MlirValue sum = {NULL};
     stride = 1;
@@ -80,7 +75,7 @@ static bool address(adze_vz *v, MlirOperation op, int at, bool store, MlirValue 
         }
         stride *= shape.dims[d];
     }
-    *memref = adze_build1(&v->b, "memref.reinterpret_cast", 1, memref, adze_memref_type(v->ctx, &flat), 4, attrs);
+    *memref = adze_vz_view(v, *memref, &flat);
     *rank = 1;
     index[0] = sum.ptr ? sum : index[axis];
     return true;

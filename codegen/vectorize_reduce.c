@@ -24,6 +24,45 @@ static bool used_once(MlirValue value) {
     return !mlirOpOperandIsNull(use) && mlirOpOperandIsNull(mlirOpOperandGetNextUse(use));
 }
 
+static bool is(MlirValue a, MlirValue b) { return mlirValueEqual(a, b); }
+
+/* acc = combine(acc, x) */
+static bool plain(adze_vz_reduction *r, MlirValue acc) {
+    size_t k = 0;
+    while (k < ADZE_COUNT(combines) && !adze_is_op(r->op, combines[k].op))
+        k++;
+    if (k == ADZE_COUNT(combines) || !used_once(acc))
+        return false;
+    MlirValue a = mlirOperationGetOperand(r->op, 0), b = mlirOperationGetOperand(r->op, 1);
+    r->name = combines[k].op;
+    r->x = is(a, acc) ? b : a;
+    r->kind = combines[k].kind;
+    r->neutral = combines[k].neutral;
+    return is(a, acc) != is(b, acc);
+}
+
+/* acc = x < acc ? x : acc, or with >, on floats: NaN in x is passed over. */
+static bool chosen(adze_vz_reduction *r, MlirValue acc) {
+    if (!adze_is_op(r->op, "arith.select") || !is(mlirOperationGetOperand(r->op, 2), acc))
+        return false;
+    r->x = mlirOperationGetOperand(r->op, 1);
+    r->compare = adze_defining(mlirOperationGetOperand(r->op, 0));
+    if (mlirOperationIsNull(r->compare) || !adze_is_op(r->compare, "arith.cmpf") ||
+        !used_once(mlirOperationGetResult(r->compare, 0)) || !is(mlirOperationGetOperand(r->compare, 0), r->x) ||
+        !is(mlirOperationGetOperand(r->compare, 1), acc) || is(r->x, acc))
+        return false;
+    int uses = 0;
+    for (MlirOpOperand use = mlirValueGetFirstUse(acc); !mlirOpOperandIsNull(use);
+         use = mlirOpOperandGetNextUse(use))
+        uses++;
+    int64_t predicate = mlirIntegerAttrGetValueInt(adze_get(r->compare, "predicate"));
+    bool greater = predicate == 2;
+    r->name = "arith.select";
+    r->kind = greater ? "maximumf" : "minimumf";
+    r->neutral = greater ? 'l' : 'h';
+    return uses == 2 && (greater || predicate == 4);
+}
+
 bool adze_vz_reductions(adze_vz *v) {
     MlirBlock body = mlirRegionGetFirstBlock(mlirOperationGetRegion(v->loop, 0));
     MlirOperation end = mlirBlockGetTerminator(body);
@@ -33,22 +72,11 @@ bool adze_vz_reductions(adze_vz *v) {
         return adze_vz_fail(v, true, "the loop carries too many values");
     for (intptr_t i = 0; i < n; i++) {
         MlirValue acc = mlirBlockGetArgument(body, 1 + i), next = mlirOperationGetOperand(end, i);
-        MlirOperation op = adze_defining(next);
-        size_t k = 0;
-        while (k < ADZE_COUNT(combines) && (mlirOperationIsNull(op) || !adze_is_op(op, combines[k].op)))
-            k++;
-        if (k == ADZE_COUNT(combines) || !mlirBlockEqual(mlirOperationGetBlock(op), body) || !used_once(acc) ||
-            !used_once(next))
+        adze_vz_reduction r = {.op = adze_defining(next), .type = mlirValueGetType(acc)};
+        if (mlirOperationIsNull(r.op) || !mlirBlockEqual(mlirOperationGetBlock(r.op), body) || !used_once(next) ||
+            !(plain(&r, acc) || chosen(&r, acc)))
             return adze_vz_fail(v, true, "a turn needs a result of the one before it");
-        MlirValue a = mlirOperationGetOperand(op, 0), b = mlirOperationGetOperand(op, 1);
-        if (mlirValueEqual(a, acc) == mlirValueEqual(b, acc))
-            return adze_vz_fail(v, true, "a turn needs a result of the one before it");
-        v->reductions[v->n_reductions++] = (adze_vz_reduction){.op = op,
-                                                              .name = combines[k].op,
-                                                              .x = mlirValueEqual(a, acc) ? b : a,
-                                                              .type = mlirValueGetType(acc),
-                                                              .kind = combines[k].kind,
-                                                              .neutral = combines[k].neutral};
+        v->reductions[v->n_reductions++] = r;
     }
     return true;
 }
@@ -70,6 +98,10 @@ MlirValue adze_vz_neutral(adze_vz *v, const adze_vz_reduction *r, MlirType type)
 }
 
 MlirValue adze_vz_combine(adze_vz *v, const adze_vz_reduction *r, MlirValue acc, MlirValue x) {
+    if (!mlirOperationIsNull(r->compare)) {
+        int predicate = (int)mlirIntegerAttrGetValueInt(adze_get(r->compare, "predicate"));
+        return adze_vz_select(v, adze_vz_compare(v, "arith.cmpf", predicate, x, acc), x, acc);
+    }
     MlirOperation product = x.ptr ? adze_defining(x) : (MlirOperation){NULL};
     if (!v->why && !strcmp(r->name, "arith.addf") && !mlirOperationIsNull(product) &&
         adze_is_op(product, "arith.mulf") && mlirTypeIsAVector(mlirValueGetType(x)))
