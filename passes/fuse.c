@@ -13,6 +13,8 @@
  * At most one contraction, window or reduction stands in a group (each part of a concat may have one). */
 #include "passes/fuse.h"
 
+#include "ir/window.h"
+
 #include <mlir-c/BuiltinTypes.h>
 
 #include <string.h>
@@ -96,15 +98,20 @@ static int index_of(const adze_grouping *g, MlirOperation op) {
 /* May `user` read `value`, a result of an operation of class `c`, element by element? */
 static bool may_read(adze_context *ctx, MlirOperation user, MlirValue value, adze_fuse_class c,
                      bool only_use) {
+    /* Blocks of a convolution channels last are computed as they lie; to put them elsewhere is cheaper in a
+     * kernel of its own than element by element. */
+    MlirOperation op = adze_defining(value);
+    bool blocks = adze_is_op(op, "adze.conv") &&
+                  adze_window_axes_of(op, (int)mlirShapedTypeGetRank(mlirValueGetType(value))).last;
     switch (adze_fuse_class_of(ctx, user)) {
     case ADZE_FUSE_POINTWISE:
         return same_extents(ctx, value, adze_result(user, 0));
     case ADZE_FUSE_MOVE:
-        return only_use;
+        return only_use && !blocks;
     case ADZE_FUSE_REDUCE:
         return only_use && !is_heavy(c) && c != ADZE_FUSE_SPREAD;
     case ADZE_FUSE_GATHERING:
-        return only_use;
+        return only_use && !blocks;
     default:
         return false;
     }
