@@ -10,7 +10,7 @@
 # DIR (out/cortex-m): layers.tsv, networks.tsv.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
-out=out/cortex-m networks=yes
+out=out/cortex-m networks=yes target=
 while :; do
     case ${1:-} in
     -o) out=$2; shift 2 ;;

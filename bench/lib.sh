@@ -24,10 +24,12 @@ pin() { # N
     echo "taskset -c $first-$last"
 }
 
+# One line: processor, compiler, state of the repository, and the target unless that is said elsewhere (target="").
 machine() {
     echo "$(sed -n 's/^model name[^:]*: *//p' /proc/cpuinfo | head -n 1), $(nproc) cores," \
-        "$(uname -m) Linux; $(${CC:-cc} --version | head -n 1); repository at $(git -C "$here" rev-parse --short HEAD 2>/dev/null)," \
-        "target $("$adze" targets "${target:-native}" | head -n 1)"
+        "$(uname -m) Linux; $(${CC:-cc} --version | head -n 1);" \
+        "repository at $(git -C "$here" rev-parse --short HEAD 2>/dev/null)"\
+"${target:+, target $("$adze" targets "$target" | head -n 1)}"
 }
 
 # Runs a tree's program (built in DIR/build/PROGRAM) so often that it takes about SECONDS; prints "MIN MEDIAN" in ns.

@@ -64,7 +64,20 @@ if test -s "$cortex_m/layers.tsv"; then
     cp "$cortex_m/networks.tsv" "$figures/cortex-m-networks.tsv"
     awk -F'\t' 'NR == 1 { print "| layer | core | instructions | per MAC | CMSIS-NN | ratio | goal |\n|---|---|---|---|---|---|---|"; next }
         { printf "| %s | %s | %s | %.2f | %.2f | %.2f | %s |\n", $1, $2, $4, $5, $6, $7, $8 }' "$cortex_m/layers.tsv" | fill cortex-m
-    awk -F'\t' 'NR == 1 { print "| network | core | kernel | instructions | per MAC |\n|---|---|---|---|---|"; next }
-        { printf "| %s | %s | %s | %s | %s |\n", $1, $2, $3, $5, $6 == "" ? "" : sprintf("%.2f", $6) }' "$cortex_m/networks.tsv" |
+    # one row a kernel, one column a core
+    awk -F'\t' 'NR == 1 { next }
+        !($2 in known) { known[$2] = 1; cores[++n_cores] = $2 }
+        !(($1, $3) in at) { at[$1, $3] = ++n_rows; network[n_rows] = $1; kernel[n_rows] = $3 }
+        { said[at[$1, $3], $2] = $5 ($6 == "" ? "" : sprintf(" (%.2f)", $6)) }
+        END {
+            printf "| network | kernel |"; for (c = 1; c <= n_cores; c++) printf " %s |", cores[c]
+            printf "\n|---|---|"; for (c = 1; c <= n_cores; c++) printf "---|"
+            print ""
+            for (r = 1; r <= n_rows; r++) {
+                printf "| %s | %s |", network[r], kernel[r]
+                for (c = 1; c <= n_cores; c++) printf " %s |", said[r, cores[c]]
+                print ""
+            }
+        }' "$cortex_m/networks.tsv" |
         fill networks
 fi
