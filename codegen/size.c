@@ -120,6 +120,9 @@ static unsigned math_bytes(const size_count *c) {
     return total;
 }
 
+/* Bytes of the pool, and of what an entry and a shared kernel add to a call. */
+enum { POOL_CODE = 4096, SHARE_CODE = 256 };
+
 bool tree_estimate(tree *t) {
     const size_row *row = row_of(t->target);
     size_count c = {.row = row};
@@ -145,6 +148,17 @@ bool tree_estimate(tree *t) {
     }
     t->code_estimate = row->program + (uint64_t)(c.bytes + row->libm * math_bytes(&c) + 0.5);
     t->stack_estimate = row->kernel_stack + locals;
+    bool has_pool = false;
+    for (int i = 0; i < t->n; i++) { /* the pool's own code, once, and a stack for every thread */
+        const adze_c_module *m = &t->modules[i];
+        if (!adze_c_has_pool(m))
+            continue;
+        t->code_estimate += has_pool ? 0 : POOL_CODE;
+        has_pool = true;
+        for (int k = 0; k < m->n_kernels; k++)
+            t->code_estimate += adze_c_shared(m, &m->kernels[k]) ? SHARE_CODE : 0;
+        t->stack_estimate += (uint64_t)(m->threads - 1) * (row->kernel_stack + locals);
+    }
     if (t->stack_estimate < row->program_stack)
         t->stack_estimate = row->program_stack;
     t->stack_reserved = t->target->stack_bytes > t->stack_estimate

@@ -40,6 +40,9 @@ static void explain_kernel(adze_context *ctx, MlirOperation kernel, adze_text *o
         mlirAttributePrint(schedule, append_attr, out);
         adze_text_puts(out, "\n");
     }
+    if (!mlirAttributeIsNull(adze_get(kernel, "adze.parallel")))
+        adze_text_printf(out, "    threads  share up to %lld items\n",
+                         (long long)adze_get_i64(kernel, "adze.parallel"));
     counts n = {0};
     adze_walk(kernel, count_op, &n);
     adze_text_printf(
