@@ -98,23 +98,38 @@ static int index_of(const adze_grouping *g, MlirOperation op) {
 /* May `user` read `value`, a result of an operation of class `c`, element by element? */
 static bool may_read(adze_context *ctx, MlirOperation user, MlirValue value, adze_fuse_class c,
                      bool only_use) {
-    /* Blocks of a convolution channels last are computed as they lie; to put them elsewhere is cheaper in a
-     * kernel of its own than element by element. */
-    MlirOperation op = adze_defining(value);
-    bool blocks = adze_is_op(op, "adze.conv") &&
-                  adze_window_axes_of(op, (int)mlirShapedTypeGetRank(mlirValueGetType(value))).last;
     switch (adze_fuse_class_of(ctx, user)) {
     case ADZE_FUSE_POINTWISE:
         return same_extents(ctx, value, adze_result(user, 0));
     case ADZE_FUSE_MOVE:
-        return only_use && !blocks;
+        return only_use;
     case ADZE_FUSE_REDUCE:
         return only_use && !is_heavy(c) && c != ADZE_FUSE_SPREAD;
     case ADZE_FUSE_GATHERING:
-        return only_use && !blocks;
+        return only_use;
     default:
         return false;
     }
+}
+
+/* Blocks of a convolution channels last are computed as they lie; to put them elsewhere is cheaper in a kernel
+ * of its own than element by element. */
+static bool comes_in_blocks(MlirOperation op) {
+    return adze_is_op(op, "adze.conv") &&
+           adze_window_axes_of(op, (int)mlirShapedTypeGetRank(mlirValueGetType(adze_result(op, 0)))).last;
+}
+
+/* Is everything in the group that reads `op`, or what reads it, elementwise? */
+static bool read_in_place(adze_context *ctx, const adze_grouping *g, MlirOperation op, int group) {
+    for (MlirOpOperand use = mlirValueGetFirstUse(adze_result(op, 0)); !mlirOpOperandIsNull(use);
+         use = mlirOpOperandGetNextUse(use)) {
+        MlirOperation user = mlirOpOperandGetOwner(use);
+        int at = index_of(g, user);
+        if (at >= 0 && g->group_of[at] == group &&
+            (adze_fuse_class_of(ctx, user) != ADZE_FUSE_POINTWISE || !read_in_place(ctx, g, user, group)))
+            return false;
+    }
+    return true;
 }
 
 /* The one group that takes `op` in, or -1. */
@@ -139,6 +154,8 @@ static int group_to_join(adze_context *ctx, const adze_grouping *g, MlirOperatio
             return -1;
         target = g->group_of[at];
     }
+    if (target >= 0 && comes_in_blocks(op) && !read_in_place(ctx, g, op, target))
+        return -1;
     if (target >= 0) {
         /* One kernel should stay readable, and reading through it shallow. */
         const adze_group *group = &g->groups[target];
