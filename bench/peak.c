@@ -257,21 +257,23 @@ static double read_loop(uint64_t steps, void *user) {
     return (double)r->bytes;
 }
 
-/* ---- measuring: threads start together, the time is that of the last ---- */
+/* ---- measuring: threads start together; the time is from the first's start to the last's end ----
+ */
 
 typedef struct job {
     loop_fn *loop;
     void *user;
     uint64_t steps;
-    double worth;
+    double worth, start, end;
     pthread_barrier_t *barrier;
 } job;
 
 static void *work(void *arg) {
     job *j = arg;
     pthread_barrier_wait(j->barrier);
+    j->start = seconds_now();
     j->worth = j->loop(j->steps, j->user);
-    pthread_barrier_wait(j->barrier);
+    j->end = seconds_now();
     return NULL;
 }
 
@@ -287,34 +289,33 @@ static double rate(int threads, loop_fn *loop, void *const *users, uint64_t step
         *took = seconds_now() - start;
         return worth * (double)steps / *took;
     }
-    pthread_barrier_init(&barrier, NULL, (unsigned)threads + 1);
+    pthread_barrier_init(&barrier, NULL, (unsigned)threads);
     for (int t = 0; t < threads; t++) {
-        jobs[t] = (job){loop, users[t], steps, 0, &barrier};
+        jobs[t] = (job){.loop = loop, .user = users[t], .steps = steps, .barrier = &barrier};
         if (pthread_create(&ids[t], NULL, work, &jobs[t]) != 0)
             abort();
     }
-    pthread_barrier_wait(&barrier);
-    double start = seconds_now();
-    pthread_barrier_wait(&barrier);
-    *took = seconds_now() - start;
-    double worth = 0;
+    double worth = 0, start = 0, end = 0;
     for (int t = 0; t < threads; t++) {
         pthread_join(ids[t], NULL);
         worth += jobs[t].worth;
+        start = t && start < jobs[t].start ? start : jobs[t].start;
+        end = end > jobs[t].end ? end : jobs[t].end;
     }
+    *took = end - start;
     pthread_barrier_destroy(&barrier);
     return worth * (double)steps / *took;
 }
 
 static double best_rate(int threads, loop_fn *loop, void *const *users) {
     /* many short runs: some are shorter than what another program takes the processor for */
-    const int times = threads == 1 ? 60 : 15;
-    const double wanted = threads == 1 ? 0.003 : 0.02; /* starting threads costs a little */
+    enum { TIMES = 60 };
+    const double wanted = 0.003;
     uint64_t steps = 1;
     double took, best = 0;
     while (rate(threads, loop, users, steps, &took), took < wanted && steps < (uint64_t)1 << 40)
         steps *= 2;
-    for (int i = 0; i < times; i++) {
+    for (int i = 0; i < TIMES; i++) {
         double r = rate(threads, loop, users, steps, &took);
         best = r > best ? r : best;
     }
