@@ -118,12 +118,13 @@ static bool whole_turns(adze_vz *v, MlirValue low, MlirValue high, MlirValue lan
 }
 
 /* The turn with lanes left out (all turns, where there is no other loop). */
-static bool masked_turns(adze_vz *v, MlirValue low, MlirValue high, MlirValue lanes, MlirType type, MlirValue *acc) {
+static bool masked_turns(adze_vz *v, MlirValue low, MlirValue high, MlirValue lanes, const char *type,
+                         MlirValue *acc) {
     adze_builder outer = v->b;
     MlirValue at;
     MlirOperation loop = begin_for(v, low, high, lanes, v->n_reductions, acc, &at);
     MlirValue left = arithmetic(v, "arith.subi", high, at);
-    adze_named attr = {"type", adze_str(v->ctx, adze_vector_spelling(v->ctx, type, 's'))};
+    adze_named attr = {"type", adze_str(v->ctx, type)};
     adze_build1(&v->b, "adze.active", 1, &left, adze_index_type(v->ctx), 1, &attr);
     v->masked = true;
     bool ok = turn(v, at, acc);
@@ -150,6 +151,14 @@ static bool scalar_turns(adze_vz *v, MlirValue low, MlirValue high, MlirValue *a
 
 /* ---- a loop ---- */
 
+/* How tables name the lanes: integers by their signed type. */
+static const char *spelling(adze_vz *v, MlirType element) {
+    if (mlirTypeIsAInteger(element))
+        element = mlirIntegerTypeGet(v->ctx->mlir, mlirIntegerTypeGetWidth(element));
+    const char *name = adze_vector_spelling(v->ctx, adze_vz_type(v, element), 's');
+    return name ? name : "?";
+}
+
 /* Builds the loops that take v->loop's place; acc: its results. `element`: of the widest vectors in it. */
 static bool build(adze_vz *v, MlirType element, MlirValue *acc) {
     MlirValue low = mlirOperationGetOperand(v->loop, 0), high = mlirOperationGetOperand(v->loop, 1);
@@ -162,11 +171,13 @@ static bool build(adze_vz *v, MlirType element, MlirValue *acc) {
     for (int r = 0; r < v->n_reductions; r++)
         acc[r] = mlirOperationGetOperand(v->loop, 3 + r);
 
-    adze_named attr = {"type", adze_str(v->ctx, adze_vector_spelling(v->ctx, type, 's'))};
+    if (v->scalable && !adze_target_instruction(v->target, "vector.lanes", spelling(v, element)))
+        return adze_vz_fail(v, false, "the number of lanes of %s has no row", spelling(v, element));
+    adze_named attr = {"type", adze_str(v->ctx, spelling(v, element))};
     MlirValue lanes = v->scalable ? adze_build1(&v->b, "adze.lanes", 0, NULL, adze_index_type(v->ctx), 1, &attr)
                                   : number(v, v->lanes);
     if (can_mask && !v->n_reductions && rest && (v->scalable || v->target->bare))
-        return masked_turns(v, low, high, lanes, type, acc);
+        return masked_turns(v, low, high, lanes, spelling(v, element), acc);
 
     MlirValue end = high;
     if (rest && fixed) {
@@ -204,7 +215,7 @@ static bool build(adze_vz *v, MlirType element, MlirValue *acc) {
     }
     if (v->why || !rest)
         return !v->why;
-    return can_mask ? masked_turns(v, end, high, lanes, type, acc) : scalar_turns(v, end, high, acc);
+    return can_mask ? masked_turns(v, end, high, lanes, spelling(v, element), acc) : scalar_turns(v, end, high, acc);
 }
 
 static bool attempt(adze_vz *v, MlirType element) {

@@ -1,9 +1,9 @@
 /* The pass "vectorize": each case is one level-3 kernel, once as it is and once through the pass, both compiled for
- * the target and called on the same data, which has NaN, infinities, zeros and denormals in it; for many numbers of
- * elements.
+ * the target and called (vectorize_main.c) on the same data, which has NaN, infinities, zeros and denormals in it;
+ * for many numbers of elements.
  *
- * Targets that this machine can run. test_vectorize [-t TARGET] [NAME...]; GEN_SHOW=1 prints the C and why a
- * kernel stayed scalar. */
+ * Targets that this machine can run, by itself or emulated. test_vectorize [-t TARGET] [NAME...]; GEN_SHOW=1 prints
+ * the C and why a kernel stayed scalar. */
 #include "codegen/emit.h"
 #include "codegen/gen.h"
 
@@ -11,7 +11,6 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
-#include <dlfcn.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,8 +28,8 @@ static const vector_case cases[] = {
 #include "tests/unit/vectorize_cases.def"
 };
 
-static const int sizes[] = {1, 2, 3, 4, 5, 7, 8, 9, 13, 15, 16, 17, 23, 31, 32, 33, 47, 63, 64, 65, 67, 257, 1027};
-enum { N_CASES = (int)ADZE_COUNT(cases), N_SIZES = (int)ADZE_COUNT(sizes), MAX_PARAMETERS = 4, GUARD = 64 };
+static const int sizes[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 33, 64, 67, 257, 1027};
+enum { N_CASES = (int)ADZE_COUNT(cases), N_SIZES = (int)ADZE_COUNT(sizes), MAX_PARAMETERS = 4 };
 
 static const char *const *words;
 static const char *only_target;
@@ -127,110 +126,67 @@ static bool emit(adze_context *ctx, const adze_target *target, int number, int n
     if (getenv("GEN_SHOW") && vectors)
         printf("/* %s */\n%s\n", why ? why : "", k->text);
     adze_emit_prototype(&m, k, c);
-    adze_text_printf(c, ";\n%s\nvoid call_%s(void **p);\nvoid call_%s(void **p) {\n    %s(", k->text, name, name, k->name);
+    adze_text_printf(c, ";\n%s\nstatic void call_%s(void **p) {\n    %s(", k->text, name, k->name);
     for (int i = 0; i < k->n_params; i++)
         adze_text_printf(c, "%sp[%d]", i ? ", " : "", i);
     adze_text_puts(c, ");\n}\n\n");
     return vectors && !why;
 }
 
-/* ---- data ---- */
+/* ---- one target ---- */
 
-static uint64_t seed = 1;
-static uint32_t draw(void) {
-    seed = seed * 6364136223846793005u + 1442695040888963407u;
-    return (uint32_t)(seed >> 33);
-}
-
-/* `most`: how many of the odd values; the last ones are so large that a sum's order shows. */
-static void fill(adze_tensor *t, bool special, size_t most) {
-    static const double odd[] = {NAN, INFINITY, -INFINITY, 0, -0.0, 1e-41, -1e-41, 0.5, 1.5, 2.5, -0.5, 88.8, -103.5,
-                                 127.5, 255.9, 256, -128.6, 3.4e38, -3.4e38, 2147483648.0, -2147483648.0, 2147483520.0};
-    bool real = adze_dtype_get(t->dtype)->cls == 'F';
-    for (size_t i = 0; i < adze_tensor_count(t); i++) {
-        double x = real ? ((double)draw() / 2147483648.0 - 0.5) * 8 : (int)(draw() % 256) - 128;
-        if (real && special && draw() % 3 == 0)
-            x = odd[draw() % (most ? most : ADZE_COUNT(odd))];
-        if (adze_dtype_get(t->dtype)->cls == 'U')
-            x += 128;
-        adze_tensor_set_f64(t, i, x);
-    }
-}
-
-static bool same(const vector_case *c, const adze_tensor *a, const adze_tensor *b, size_t *where) {
-    for (size_t i = 0; i < adze_tensor_count(a); i++) {
-        double x = adze_tensor_get_f64(a, i), y = adze_tensor_get_f64(b, i);
-        bool equal = isnan(x) || isnan(y) ? isnan(x) && isnan(y)
-                     : c->tolerance == 0 || isinf(x) || isinf(y)
-                         ? x == y
-                         : fabs(x - y) <= c->tolerance * fmax(1, fabs(x));
-        if (!equal) {
-            *where = i;
-            return false;
-        }
-    }
-    return true;
-}
-
-static bool run(void *library, adze_context *ctx, int number, int n, bool special) {
-    const vector_case *c = &cases[number];
-    adze_arena *arena = adze_arena_new();
-    char names[MAX_PARAMETERS][16], types[MAX_PARAMETERS][32], symbol[64];
-    int count = split(c, n, names, types);
-    adze_tensor tensors[MAX_PARAMETERS], result[2];
-    const void *args[MAX_PARAMETERS];
-    void *at[2];
+/* The rows of vectorize_main.c's table for case `number`. */
+static void row(adze_context *ctx, int number, int n, adze_text *table) {
+    char names[MAX_PARAMETERS][16], types[MAX_PARAMETERS][32];
+    int count = split(&cases[number], n, names, types);
+    adze_text_printf(table, "    {\"%s\", %d, %g, call_s%d_%d, call_v%d_%d, %d, {", cases[number].name, n,
+                     cases[number].tolerance, number, n, number, n, count);
     for (int i = 0; i < count; i++) {
         adze_shape s;
-        MlirType type = mlirTypeParseGet(ctx->mlir, mlirStringRefCreateFromCString(adze_arena_printf(arena, "memref<%s>", types[i])));
+        MlirType type = mlirTypeParseGet(
+            ctx->mlir, mlirStringRefCreateFromCString(adze_arena_printf(ctx->arena, "memref<%s>", types[i])));
         assert_true(adze_shape_of(ctx, type, &s));
-        assert_true(adze_tensor_new(arena, s.dtype, s.rank, s.dims, &tensors[i]));
-        fill(&tensors[i], special, c->tolerance > 0 ? 17 : 0);
-        args[i] = tensors[i].data;
+        adze_text_printf(table, "%s{\"%s\", %lld}", i ? ", " : "", adze_dtype_get(s.dtype)->name,
+                         (long long)adze_shape_count(&s));
     }
-    size_t bytes = adze_tensor_host_bytes(&tensors[count - 1]), where = 0;
-    bool ok = true;
-    for (int v = 0; v < 2; v++) {
-        result[v] = tensors[count - 1];
-        at[v] = malloc(bytes + GUARD);
-        memset(at[v], 0x5a, bytes + GUARD);
-        args[count - 1] = result[v].data = at[v];
-        snprintf(symbol, sizeof symbol, "call_%c%d_%d", v ? 'v' : 's', number, n);
-        void (*call)(const void **);
-        *(void **)&call = dlsym(library, symbol);
-        assert_non_null(call);
-        call(args);
-        for (int i = 0; i < GUARD; i++)
-            if (((unsigned char *)at[v])[bytes + (size_t)i] != 0x5a)
-                ok = false;
-    }
-    if (!ok)
-        print_error("'%s' of %d: wrote beyond its result\n", c->name, n);
-    if (ok && !same(c, &result[0], &result[1], &where)) {
-        ok = false;
-        print_error("'%s' of %d%s: at %zu scalar %.9g, vectors %.9g\n", c->name, n, special ? ", odd values" : "",
-                    where, adze_tensor_get_f64(&result[0], where), adze_tensor_get_f64(&result[1], where));
-    }
-    free(at[0]);
-    free(at[1]);
-    adze_arena_free(arena);
-    return ok;
+    adze_text_puts(table, "}},\n");
 }
 
-/* ---- one target ---- */
+static bool run(const adze_target *target, const char *const *argv, size_t argc, const char *what, const char *exe) {
+    adze_text command = {0};
+    for (size_t i = 0; i < argc; i++)
+        adze_text_printf(&command, "%s%s", i ? " " : "", strcmp(argv[i], "{exe}") ? argv[i] : exe);
+    int status = system(command.data);
+    if (status)
+        print_error("%s%s%s: fails\n", target->name, *what ? ", " : "", what);
+    adze_text_free(&command);
+    return status == 0;
+}
 
 static bool can_run(const adze_target *t) {
     char err[ADZE_TARGET_ERR];
     adze_target *here = adze_target_load(ADZE_SOURCE_DIR "/targets", "native", err);
-    bool ok = here && !strcmp(here->arch, t->arch);
-    for (size_t i = 0; ok && i < t->feature_count; i++)
-        ok = adze_target_has_feature(here, t->features[i].name);
+    bool ok = here != NULL && adze_target_usable_compiler(t) != NULL;
+    if (ok && t->run.kind == ADZE_RUN_NATIVE) {
+        ok = !strcmp(here->arch, t->arch);
+        for (size_t i = 0; ok && i < t->feature_count; i++)
+            ok = adze_target_has_feature(here, t->features[i].name);
+    } else if (ok) {
+        ok = t->run.argc && adze_target_on_path(t->run.argv[0]);
+    }
     adze_target_free(here);
     return ok;
 }
 
+static void write_file(const char *path, const char *text) {
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    fputs(text, f);
+    fclose(f);
+}
+
 static void test_target(const char *name) {
-    char err[ADZE_TARGET_ERR], folder[] = "/tmp/adze-vec-XXXXXX", path[64], command[1024];
+    char err[ADZE_TARGET_ERR], folder[] = "/tmp/adze-vec-XXXXXX", path[64], exe[64], command[2048];
     if (only_target && strcmp(only_target, name))
         return;
     adze_target *target = adze_target_load(ADZE_SOURCE_DIR "/targets", name, err);
@@ -242,8 +198,8 @@ static void test_target(const char *name) {
         return;
     }
     adze_context *ctx = adze_context_new();
-    adze_text c = {0}, headers = {0};
-    int vectors = 0, bad = 0, scalar = 0;
+    adze_text c = {0}, headers = {0}, table = {0}, all = {0};
+    int vectors = 0, scalar = 0;
     for (int i = 0; i < N_CASES; i++)
         for (int k = 0; k < N_SIZES && chosen(&cases[i]); k++) {
             emit(ctx, target, i, sizes[k], false, &c, &headers);
@@ -251,45 +207,48 @@ static void test_target(const char *name) {
                 vectors++;
             else
                 scalar++;
+            row(ctx, i, sizes[k], &table);
         }
+    adze_text_printf(&all, "#include <stdbool.h>\n#include <stddef.h>\n");
+    for (size_t i = 0; i < target->vector_type_count; i++) {
+        const char *header = target->vector_types[i].header;
+        if (header && !strstr(all.data, header))
+            adze_text_printf(&all, "#include <%s>\n", header);
+    }
+    adze_text_printf(&all, "%s%sstatic const kernel kernels[] = {\n%s};\n", headers.data ? headers.data : "", c.data,
+                     table.data);
     assert_non_null(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/k.c", folder);
-    FILE *f = fopen(path, "w");
-    fprintf(f, "#include <stdbool.h>\n#include <stddef.h>\n#include <stdint.h>\n#include <math.h>\n#include <immintrin.h>\n%s%s",
-            headers.data ? headers.data : "", c.data);
-    fclose(f);
+    snprintf(path, sizeof path, "%s/kernels.h", folder);
+    write_file(path, all.data);
+    snprintf(exe, sizeof exe, "%s/kernels", folder);
+    const adze_compiler *cc = adze_target_usable_compiler(target);
     snprintf(command, sizeof command,
-             "%s %s -O1 -shared -fPIC -Wall -Wextra -Wconversion -Wpedantic -Werror -I%s/runtime %s -o %s/k.so -lm",
-             target->compiler, target->cflags, ADZE_SOURCE_DIR, path, folder);
+             "cd %s && %s %s -O1 -Wall -Wextra -Wconversion -Wpedantic -Werror -I%s/runtime -I%s -c "
+             "%s/tests/unit/vectorize_main.c -o k.o && %s %s k.o %s -o %s",
+             folder, cc->cc, cc->cflags, ADZE_SOURCE_DIR, folder, ADZE_SOURCE_DIR, cc->link, cc->ldflags, cc->libs, exe);
     if (system(command))
         fail_msg("the C does not compile: %s", command);
-    snprintf(path, sizeof path, "%s/k.so", folder);
-    void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
-    if (!library)
-        fail_msg("%s", dlerror());
-    for (int i = 0; i < N_CASES; i++)
-        for (int k = 0; k < N_SIZES && chosen(&cases[i]); k++)
-            for (int round = 0; round < 4; round++)
-                if (!run(library, ctx, i, sizes[k], round & 1)) {
-                    bad++;
-                    break;
-                }
-    print_message("%s: %d kernels with vectors, %d without, %d wrong\n", name, vectors, scalar, bad);
-    dlclose(library);
-    snprintf(command, sizeof command, "rm -rf %s", folder);
-    if (system(command))
-        bad++;
+    print_message("%s: %d kernels with vectors, %d without\n", name, vectors, scalar);
+    bool ok = run(target, target->run.argv, target->run.argc, "", exe);
+    for (size_t i = 0; i < target->run.variant_count; i++) {
+        const adze_run_variant *v = &target->run.variants[i];
+        ok &= run(target, v->argv, v->argc, v->name, exe);
+    }
+    if (ok) {
+        snprintf(command, sizeof command, "rm -rf %s", folder);
+        ok = !system(command);
+    }
     adze_text_free(&c);
     adze_text_free(&headers);
+    adze_text_free(&table);
+    adze_text_free(&all);
     adze_context_free(ctx);
     adze_target_free(target);
-    assert_int_equal(bad, 0);
+    assert_true(ok);
 }
 
-static void test_v2(void **state) { (void)state, test_target("x86-64-v2"); }
-static void test_v3(void **state) { (void)state, test_target("x86-64-v3"); }
-static void test_v4(void **state) { (void)state, test_target("x86-64-v4"); }
-static void test_aarch64(void **state) { (void)state, test_target("aarch64"); }
+static const char *const targets[] = {"x86-64-v2", "x86-64-v3", "x86-64-v4", "aarch64", "armv9-sve", "riscv64-v"};
+static void test_named(void **state) { test_target(*state); }
 
 int main(int argc, char **argv) {
     int at = 1;
@@ -298,8 +257,8 @@ int main(int argc, char **argv) {
         at = 3;
     }
     words = (const char *const *)argv + at;
-    (void)argc;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_v2), cmocka_unit_test(test_v3),
-                                       cmocka_unit_test(test_v4), cmocka_unit_test(test_aarch64)};
+    struct CMUnitTest tests[ADZE_COUNT(targets)];
+    for (size_t i = 0; i < ADZE_COUNT(targets); i++)
+        tests[i] = (struct CMUnitTest){targets[i], test_named, NULL, NULL, (void *)(uintptr_t)targets[i]};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
