@@ -10,6 +10,7 @@
 typedef bool adze_family(adze_gen *g, const adze_schedule *s, MlirValue sums, MlirValue value,
                          MlirValue memref);
 adze_family adze_gen_contraction;
+adze_family adze_gen_matmul;
 adze_family adze_gen_winograd;
 
 /* The kernel's argument of this name (adze.name); null when it has none. */

@@ -210,6 +210,7 @@ static const struct {
     adze_family *build;
 } families[] = {
     {"contraction", adze_gen_contraction},
+    {"matmul", adze_gen_matmul},
     {"winograd", adze_gen_winograd},
     {"dsp", adze_gen_dsp},
     {"dsp_depthwise", adze_gen_dsp_depthwise},

@@ -206,6 +206,47 @@ static bool contraction(adze_context *ctx, const adze_target *target, const adze
     return true;
 }
 
+/* ---- products of two values ---- */
+
+/* adze.matmul with elementwise operations or a transpose behind it: the register block, or false. */
+static bool matmul(adze_context *ctx, const adze_target *target, const adze_group *group, MlirOperation op,
+                   adze_schedule *s) {
+    enum { FEWEST_PRODUCTS = 256, FEWEST_COLUMNS = 4, PANEL_BYTES = 1 << 16, SCALABLE_COLUMNS = 64,
+           SCALABLE_ROWS = 8 };
+    adze_shape a, b, c;
+    if (!target || target->bare || !target->vectors.count || !mlirOperationEqual(group->ops[0], op) ||
+        !adze_value_shape(ctx, mlirOperationGetOperand(op, 0), &a) ||
+        !adze_value_shape(ctx, mlirOperationGetOperand(op, 1), &b) || !adze_value_shape(ctx, adze_result(op, 0), &c) ||
+        !adze_is_none(mlirOperationGetOperand(op, 2)) || a.rank < 2 || b.rank < 2 || a.dtype != ADZE_f32 ||
+        b.dtype != ADZE_f32 || c.dtype != ADZE_f32 || adze_shape_count(&a) < 1 || adze_shape_count(&b) < 1)
+        return false;
+    for (int i = 1; i < group->n; i++) {
+        adze_fuse_class cls = adze_fuse_class_of(ctx, group->ops[i]);
+        if (cls != ADZE_FUSE_POINTWISE && !adze_is_op(group->ops[i], "adze.transpose"))
+            return false;
+    }
+    const bool turned = adze_get_bool(op, "trans_b");
+    int64_t m = c.dims[c.rank - 2], n = c.dims[c.rank - 1], k = b.dims[b.rank - (turned ? 1 : 2)];
+    if (n < FEWEST_COLUMNS || m * n * k < FEWEST_PRODUCTS)
+        return false;
+    choose_lanes(target, "f32", n, s);
+    if (s->lanes < 2)
+        return false;
+    if (s->scalable) {
+        s->vectors = 1;
+        s->rows = m < SCALABLE_ROWS ? m : SCALABLE_ROWS;
+    } else {
+        adze_register_block(n, m, s->lanes, target->vectors.count, s);
+    }
+    const int64_t line = k * (int64_t)sizeof(float); /* b's panel is copied when its columns are no neighbours */
+    while (turned && !s->scalable && s->vectors > 1 && s->vectors * s->lanes * line > PANEL_BYTES)
+        s->vectors--;
+    if (turned && (s->scalable ? SCALABLE_COLUMNS : s->vectors * s->lanes) * line > PANEL_BYTES)
+        return false;
+    s->family = "matmul";
+    return true;
+}
+
 /* ---- recurrences ---- */
 
 /* Register blocks of the product with the state, where the input's is made before: sequences by vectors of gates. */
@@ -251,6 +292,9 @@ MlirAttribute adze_schedule_default(adze_context *ctx, const adze_target *target
         return adze_schedule_write(ctx, &block);
     if (adze_is_op(anchor, "adze.conv") && target && !target->bare &&
         contraction(ctx, target, group, anchor, &block))
+        return adze_schedule_write(ctx, &block);
+    block = (adze_schedule){0};
+    if (adze_is_op(anchor, "adze.matmul") && matmul(ctx, target, group, anchor, &block))
         return adze_schedule_write(ctx, &block);
     block = (adze_schedule){0};
     if (recurrence(ctx, target, root, &block))
