@@ -33,7 +33,10 @@ bool adze_vz_has(adze_vz *v, const char *op, const char *kind, MlirType result, 
                  const MlirType *operands) {
     char name[64];
     snprintf(name, sizeof name, kind ? "%s:%s" : "%s", op, kind);
-    return adze_vector_has(v->ctx, v->target, name, result, n, operands);
+    const adze_instruction *row = adze_vector_row(v->ctx, v->target, name, result, n, operands);
+    /* what counts lanes must know how many there are */
+    return row && (!strstr(row->c, "$vl") ||
+                   adze_target_instruction(v->target, "vector.lanes", row->type.spelling));
 }
 
 /* A shift by one constant has a row of its own, whose amount is a number. */
