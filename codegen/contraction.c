@@ -18,6 +18,19 @@ static bool read_shapes(adze_context *ctx, adze_contraction *c) {
     return c->xs.rank >= 2 && c->xs.rank == c->ws.rank && c->xs.rank == c->ys.rank;
 }
 
+static void find_runs(adze_contraction *c) {
+    const int last = c->n - 1;
+    c->run = c->channels;
+    c->n_runs = 1;
+    for (int i = 0; i < c->n; i++)
+        c->n_runs *= c->kernel[i];
+    c->wide_runs = c->n > 0 && c->group == 1 && (c->dilations[last] == 1 || c->kernel[last] == 1);
+    if (c->wide_runs) {
+        c->run *= c->kernel[last];
+        c->n_runs /= c->kernel[last];
+    }
+}
+
 bool adze_contraction_read(adze_context *ctx, MlirOperation op, adze_contraction *out) {
     if (!adze_is_op(op, "adze.conv"))
         return false;
@@ -52,8 +65,8 @@ bool adze_contraction_read(adze_context *ctx, MlirOperation op, adze_contraction
     const adze_dtype_info *info = adze_dtype_get(c->ys.dtype);
     c->acc_type = info->bits < 32 && info->cls == 'F' ? ADZE_f32 : c->ys.dtype;
     c->point = true;
-    c->n_runs = 1;
     for (int i = 0; i < n; i++) {
+        c->axis[i] = 1 + i;
         c->in[i] = c->xs.dims[1 + i];
         c->out[i] = c->ys.dims[1 + i];
         c->kernel[i] = c->ws.dims[i];
@@ -64,16 +77,29 @@ bool adze_contraction_read(adze_context *ctx, MlirOperation op, adze_contraction
         int64_t last = (c->out[i] - 1) * c->strides[i] - c->pad_begin[i] + (c->kernel[i] - 1) * c->dilations[i];
         c->padded |= c->pad_begin[i] > 0 || last >= c->in[i];
         c->point &= c->kernel[i] == 1 && c->strides[i] == 1 && c->in[i] == c->out[i];
-        c->n_runs *= c->kernel[i];
     }
     c->point &= !c->padded;
-    c->run = c->channels;
-    c->wide_runs = n > 0 && c->group == 1 && (c->dilations[n - 1] == 1 || c->kernel[n - 1] == 1);
-    if (c->wide_runs) {
-        c->run *= c->kernel[n - 1];
-        c->n_runs /= c->kernel[n - 1];
-    }
+    find_runs(c);
     return true;
+}
+
+void adze_contraction_squeeze(adze_contraction *c) {
+    int n = 0;
+    for (int i = 0; i < c->n; i++) {
+        if (c->in[i] == 1 && c->out[i] == 1 && c->kernel[i] == 1 && !c->pad_begin[i] && !c->pad_end[i])
+            continue;
+        c->axis[n] = c->axis[i];
+        c->in[n] = c->in[i];
+        c->out[n] = c->out[i];
+        c->kernel[n] = c->kernel[i];
+        c->strides[n] = c->strides[i];
+        c->dilations[n] = c->dilations[i];
+        c->pad_begin[n] = c->pad_begin[i];
+        c->pad_end[n] = c->pad_end[i];
+        n++;
+    }
+    c->n = n;
+    find_runs(c);
 }
 
 bool adze_contraction_of_kernel(adze_context *ctx, MlirOperation kernel, adze_contraction *out) {

@@ -21,6 +21,7 @@ typedef struct adze_contraction {
     MlirValue x, w, bias;
     adze_shape xs, ws, ys; /* ws: of the weight as the model has it, also once it is packed */
     int n;                 /* spatial axes */
+    int axis[ADZE_MAX_SPATIAL]; /* of x and y that each is: 1 + d, unless axes were left out */
     int64_t in[ADZE_MAX_SPATIAL], out[ADZE_MAX_SPATIAL], kernel[ADZE_MAX_SPATIAL];
     int64_t strides[ADZE_MAX_SPATIAL], dilations[ADZE_MAX_SPATIAL];
     int64_t pad_begin[ADZE_MAX_SPATIAL], pad_end[ADZE_MAX_SPATIAL];
@@ -38,6 +39,9 @@ typedef struct adze_contraction {
 
 /* False (without a diagnostic) when `op` is not a channels-last convolution with known extents. */
 bool adze_contraction_read(adze_context *ctx, MlirOperation op, adze_contraction *out);
+/* Leaves out spatial axes on which nothing moves: extents and window of 1. The last one that is left may then have
+ * neighbours in memory; the families "contraction" and "winograd" see it so. */
+void adze_contraction_squeeze(adze_contraction *c);
 /* The contraction of a level-2 kernel: the first adze.conv in its body that can be read. */
 bool adze_contraction_of_kernel(adze_context *ctx, MlirOperation kernel, adze_contraction *out);
 

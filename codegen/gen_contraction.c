@@ -303,13 +303,15 @@ static bool finish(block *b, int64_t rows, MlirValue pixel) {
     adze_for columns = adze_for_begin(g, "m", constant(b, 0), count, constant(b, 1), 0, NULL, NULL);
     adze_set(columns.op, "adze.vectorize", mlirUnitAttrGet(g->ctx->mlir));
     int rank = c->ys.rank;
+    for (int d = 0; d < rank; d++)
+        index[d] = constant(b, 0);
     index[0] = b->batch;
     for (int d = 0; d < c->n - 1; d++)
-        index[1 + d] = b->at[d];
-    int along = rank - 2; /* an axis of extent 1 is not walked: the one before it is as good */
+        index[c->axis[d]] = b->at[d];
+    int along = b->st.flat ? rank - 2 : c->n ? c->axis[c->n - 1] : -1;
     while (b->st.flat && along > 0 && c->ys.dims[along] == 1)
-        index[along--] = constant(b, 0);
-    if (c->n || b->st.flat)
+        along--; /* an axis of extent 1 is not walked: the one before it is as good */
+    if (along >= 0)
         index[along] = plus(b, pixel, r);
     index[rank - 1] = plus(b, plus(b, times(b, b->group, c->outputs), first), columns.iv);
     g->tile_tensor = b->sums;
@@ -519,6 +521,8 @@ static bool stage_row(block *b) {
     adze_for loops[ADZE_MAX_SPATIAL];
     bool real[ADZE_MAX_SPATIAL];
     MlirValue index[ADZE_MAX_RANK], row = constant(b, 0);
+    for (int d = 0; d < c->xs.rank; d++)
+        index[d] = constant(b, 0);
     index[0] = b->batch;
     static const char *const names[] = {"kh", "kd", "ka", "kb", "kc"};
     for (int d = 0; d < last; d++) {
@@ -536,11 +540,10 @@ static bool stage_row(block *b) {
                                                   mlirValueGetType(in), 0, NULL)
                                     : in;
         row = plus(b, times(b, row, c->kernel[d]), tap);
-        index[1 + d] = adze_index_sub(
+        index[c->axis[d]] = adze_index_sub(
             g, plus(b, times(b, b->at[d], c->strides[d]), times(b, tap, c->dilations[d])),
             constant(b, c->pad_begin[d]));
     }
-    index[1 + last] = constant(b, 0);
     MlirValue at = plus(b, b->work_at, times(b, row, width * pixel));
     adze_if branch;
     if (inside_x.ptr)
@@ -667,7 +670,10 @@ static bool row_loops(block *b) {
     if (b->st.staged && last >= 0 && !stage_row(b))
         return false;
     if (b->st.staged && last < 0) { /* no spatial axis: one pixel a batch */
-        MlirValue at[] = {b->batch, constant(b, 0)};
+        MlirValue at[ADZE_MAX_RANK];
+        for (int d = 0; d < c->xs.rank; d++)
+            at[d] = constant(b, 0);
+        at[0] = b->batch;
         if (!copy(b, at, b->work_at, constant(b, 0), constant(b, c->group * c->channels)))
             return false;
     }
@@ -690,6 +696,7 @@ bool adze_gen_contraction(adze_gen *g, const adze_schedule *s, MlirValue sums, M
     block b = {.g = g, .s = s, .sums = sums, .value = value, .memref = memref};
     if (!sums.ptr || !adze_contraction_read(ctx, adze_defining(sums), &b.c))
         return fail(g, "what it stores is no channels-last convolution with an elementwise epilogue");
+    adze_contraction_squeeze(&b.c);
     const adze_contraction *c = &b.c;
     if (!adze_packing_read(c->op, &b.p) || !adze_staging_read(ctx, c->op, &b.st) ||
         s->rows < 1 || s->vectors < 1 || s->lanes < 1 || s->rows * s->vectors > ADZE_MAX_CARRIED)

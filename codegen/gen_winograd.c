@@ -107,8 +107,8 @@ static bool copy_row(winograd *k, MlirValue *index, MlirValue row, MlirValue sta
     MlirValue from = plus(k, start, left);
     MlirValue inside = adze_index_max(g, adze_index_sub(g, right, left), zero);
     adze_for loop = loop_to(k, "c", times(k, inside, c->channels), true);
-    index[1 + last] = from;
-    index[2 + last] = loop.iv;
+    index[c->axis[last]] = from;
+    index[c->xs.rank - 1] = loop.iv;
     adze_scalar x;
     if (!adze_read(g, c->x, index, &x))
         return false;
@@ -124,6 +124,8 @@ static bool copy(winograd *k, int64_t tiles) {
     const int last = c->n - 1;
     const int64_t width = (tiles - 1) * k->cut.out[1] + k->cut.in[1];
     MlirValue index[ADZE_MAX_RANK] = {k->batch};
+    for (int d = 1; d < c->xs.rank; d++)
+        index[d] = constant(k, 0);
     MlirValue start = offset(k, times(k, k->first, k->cut.out[1]), -c->pad_begin[last]);
     if (c->n == 1)
         return copy_row(k, index, constant(k, 0), start, width);
@@ -132,7 +134,7 @@ static bool copy(winograd *k, int64_t tiles) {
     MlirValue inside = binary(k, "arith.andi", adze_index_cmp(g, "ge", ih, constant(k, 0)),
                               adze_index_cmp(g, "lt", ih, constant(k, c->in[0])));
     adze_if branch = adze_if_begin(g, inside, 0, NULL);
-    index[1] = ih;
+    index[c->axis[0]] = ih;
     if (!copy_row(k, index, rows.iv, start, width))
         return false;
     adze_if_else(g, &branch, NULL);
@@ -183,8 +185,10 @@ static bool transform_output(winograd *k, int64_t tiles) {
     MlirValue bias = {NULL};
     if (k->bias.ptr)
         bias = adze_load(g, k->bias, &output.iv).value;
+    for (int d = 0; d < c->ys.rank; d++)
+        index[d] = constant(k, 0);
     index[0] = k->batch;
-    index[c->n + 1] = output.iv;
+    index[c->ys.rank - 1] = output.iv;
     for (int64_t i = 0; i < cut->out[0]; i++) {
         MlirValue oh = offset(k, oh0, i), in0 = inside(k, 0, oh);
         for (int64_t j = 0; j < cut->out[1]; j++) {
@@ -198,8 +202,8 @@ static bool transform_output(winograd *k, int64_t tiles) {
             if (condition.ptr)
                 branch = adze_if_begin(g, condition, 0, NULL);
             if (c->n > 1)
-                index[1] = oh;
-            index[c->n] = ow;
+                index[c->axis[0]] = oh;
+            index[c->axis[c->n - 1]] = ow;
             g->tile_tensor = k->sums_of;
             g->tile_value = sum;
             MlirValue element;
@@ -339,6 +343,7 @@ bool adze_gen_winograd(adze_gen *g, const adze_schedule *s, MlirValue sums, Mlir
     adze_packing p;
     if (!sums.ptr || !adze_contraction_read(ctx, adze_defining(sums), &k.c))
         return fail(g, "what it stores is no channels-last convolution with an elementwise epilogue");
+    adze_contraction_squeeze(&k.c);
     if (!adze_packing_read(k.c.op, &p) || mlirAttributeIsNull(adze_get(k.c.op, "adze.winograd")) ||
         s->lanes < 2 || p.columns != s->lanes * s->vectors || s->rows < 1 || s->rows * s->vectors > ADZE_MAX_CARRIED)
         return fail(g, "its weight is not packed for it");

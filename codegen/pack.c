@@ -297,6 +297,7 @@ static bool pack_kernel(packing *p, adze_pack_site *site, const adze_schedule *s
     adze_packing have, how = {s->vectors * (s->scalable ? SCALABLE_COLUMNS : s->lanes), s->depth};
     if (!adze_contraction_of_kernel(ctx, kernel, &c))
         return adze_pack_refuse(site, "it has no channels-last convolution of known extents");
+    adze_contraction_squeeze(&c);
     if (adze_packing_read(c.op, &have))
         return true; /* a dump of this pass */
     if (s->lanes < 1 || s->rows < 1 || s->vectors < 1 || s->depth < 1 ||

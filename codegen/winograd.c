@@ -66,6 +66,7 @@ bool adze_pack_winograd(adze_pack_site *site, const adze_schedule *s) {
     adze_winograd w;
     if (!adze_contraction_of_kernel(ctx, site->kernel, &c))
         return adze_pack_refuse(site, "it has no channels-last convolution of known extents");
+    adze_contraction_squeeze(&c);
     if (adze_packing_read(c.op, &have))
         return true; /* a dump of this pass */
     if (s->lanes < 1 || s->rows < 1 || s->vectors < 1 || s->scalable || s->tiles > 4096 ||

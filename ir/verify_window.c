@@ -65,10 +65,13 @@ static const char *packed_weight(const adze_checked *c, adze_shape *k) {
     if (group < 1 || outputs % group || adze_get_i64s(c->op, "dilations", ADZE_MAX_RANK, d) != rank - 2)
         return "its groups do not divide its channels";
     int64_t points = adze_get_i64(c->op, "adze.winograd");
-    bool wide = !points && rank > 2 && group == 1 && (d[rank - 3] == 1 || dims[rank - 3] == 1);
+    int last = rank - 3; /* the last axis on which something moves */
+    while (last >= 0 && dims[last] == 1 && c->x[0].rank == rank && c->x[0].dims[1 + last] == 1 &&
+           c->y[0].rank == rank && c->y[0].dims[1 + last] == 1)
+        last--;
+    bool wide = !points && last >= 0 && group == 1 && (d[last] == 1 || dims[last] == 1);
     for (int i = 0; i < rank - 2; i++)
-        if (__builtin_mul_overflow(i == rank - 3 && wide ? run : runs, dims[i],
-                                   i == rank - 3 && wide ? &run : &runs))
+        if (__builtin_mul_overflow(i == last && wide ? run : runs, dims[i], i == last && wide ? &run : &runs))
             return "an impossibly large weight";
     if (points) { /* each axis with a window of 3 has six points */
         runs = 1;
