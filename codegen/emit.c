@@ -73,7 +73,10 @@ static size_t break_point(const char *line, size_t limit) {
             best_rank = depth * 8 + rank;
         }
     }
-    return best;
+    /* Deep inside, it is better to move the whole value to the next line. */
+    const char *assigned = strstr(line, " = "), *value = assigned ? assigned + 3 : NULL;
+    bool deep = !best || (best_rank >= 2 * 8 && value && strlen(value) + 8 < limit);
+    return deep && value && value < line + limit ? (size_t)(value - 1 - line) : best;
 }
 
 void emit_line(emitter *em, const char *format, ...) {
@@ -178,7 +181,8 @@ void adze_emit_prototype(const adze_c_module *m, const adze_c_kernel *k, adze_te
                              adze_c_type(m, (int)p->shape.dtype), p->alias ? "" : "restrict ",
                              p->name);
         }
-        if (i && column + line.length + 3 > LINE_MAX_COLUMNS) {
+        size_t after = i + 1 < k->n_params + k->n_dims ? 3 : 5; /* ", " and "," or ") {" */
+        if (i && column + line.length + after > LINE_MAX_COLUMNS) {
             adze_text_puts(out, ",\n        ");
             column = 8;
         } else if (i) {

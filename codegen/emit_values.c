@@ -8,8 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Longest expression that is folded into another: a named one, any one, a statement's whole value. */
-enum { FOLD_NAMED = 44, FOLD_MAX = 88, FOLD_LAST = 200 };
+/* Longest expression that is folded into another: a named one, intrinsics, any one, a statement's whole
+ * value. */
+enum { FOLD_NAMED = 44, FOLD_VECTOR = 56, FOLD_MAX = 88, FOLD_LAST = 200 };
 
 /* A short sum of constants and loop variables, such as h * 2 - 3, is as clear as a name for it. */
 enum { FOLD_OFFSET = 11 };
@@ -251,7 +252,8 @@ void emit_pure(emitter *em, MlirValue value, expr e) {
     bool once = uses == 1 && mlirBlockEqual(mlirOperationGetBlock(user), mlirOperationGetBlock(op));
     const char *hint = emit_value_name(em, value);
     bool last = adze_is_op(user, "scf.yield") || adze_is_op(user, "memref.store");
-    size_t limit = last ? FOLD_LAST : hint ? FOLD_NAMED : FOLD_MAX;
+    size_t most = e.type >= ADZE_C_VECTOR ? FOLD_VECTOR : FOLD_MAX;
+    size_t limit = last ? FOLD_LAST : hint ? FOLD_NAMED : most;
     bool trivial = e.prec == PREC_PRIMARY && !e.memory && !e.varying && strlen(e.text) < 12 &&
                    !strpbrk(e.text, "(["); /* another name for a name */
     trivial = trivial || (e.type == ADZE_C_INDEX && !hint && !e.memory && !e.varying &&

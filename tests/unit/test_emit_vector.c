@@ -466,6 +466,8 @@ static void operations(void **state) {
         add_ops(&im, cases[i].lacks);
         char name[32];
         snprintf(name, sizeof name, "ops%zu", i);
+        for (const char *line = text_of(&im); line && *line; line = strchr(line, '\n') + 1)
+            assert_true(strcspn(line, "\n") <= 100);
         check_on_target(&im, name);
         finish(&im);
     }
