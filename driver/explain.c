@@ -45,9 +45,11 @@ static void explain_kernel(adze_context *ctx, MlirOperation kernel, adze_text *o
                          (long long)adze_get_i64(kernel, "adze.parallel"));
     counts n = {0};
     adze_walk(kernel, count_op, &n);
-    adze_text_printf(
-        out, "    %zu loops%s%s\n", n.loops, n.runtime_calls ? ", calls the runtime" : "",
-        n.vector_ops ? ", vector instructions" : ", scalar C (no vector generator took it)");
+    adze_text_printf(out, "    %zu loops%s%s\n", n.loops, n.runtime_calls ? ", calls the runtime" : "",
+                     n.vector_ops ? ", vector instructions" : ", scalar C");
+    const char *why = adze_get_str(ctx, kernel, "adze.scalar");
+    if (why)
+        adze_text_printf(out, "    scalar   %s: %s\n", n.vector_ops ? "one of the loops" : "all of it", why);
 }
 
 void adze_explain(adze_context *ctx, const adze_target *target, const adze_job_model *model,

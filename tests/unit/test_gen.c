@@ -7,6 +7,7 @@
  * their C is printed. */
 #include "codegen/emit.h"
 #include "codegen/gen.h"
+#include "passes/passes.h"
 #include "reference/reference.h"
 
 #include <setjmp.h>
@@ -54,6 +55,7 @@ typedef struct prepared {
 } prepared;
 
 static const char *const *words;
+static const adze_target *target; /* NULL: portable C */
 
 static bool chosen(int number) {
     char text[16];
@@ -187,13 +189,18 @@ static void emit_case(prepared *p, adze_text *c, const char **runtime, int *n_ru
     p->reference = parse(p, text.data);
     p->op = find_op(p, p->reference);
     MlirModule module = parse(p, text.data);
-    if (!adze_codegen_loops(p->ctx, module, NULL))
+    if (!adze_codegen_loops(p->ctx, module, target))
         die(p, "has no loops");
+    /* as `adze compile` goes on: vectors need their loops tidied */
+    const adze_pass_options options = {.target = target};
+    if (target && (!adze_pass_named("tidy")->run(p->ctx, module, &options) ||
+                   !adze_codegen_vectorize(p->ctx, module, target)))
+        die(p, "has no vectors");
     if (!mlirOperationVerify(mlirModuleGetOperation(module)))
         die(p, "gives loops that do not verify");
     adze_c_module m;
     const char *name = adze_arena_printf(p->ctx->arena, "c%d", p->number);
-    if (!adze_c_module_read(p->ctx, module, name, ADZE_WEIGHTS_C, NULL, &m) || !adze_emit_kernels(&m))
+    if (!adze_c_module_read(p->ctx, module, name, ADZE_WEIGHTS_C, target, &m) || !adze_emit_kernels(&m))
         die(p, "has no C");
     assert_int_equal(m.n_kernels, 1);
     for (int i = 0; i < m.n_runtime; i++) {
@@ -334,10 +341,11 @@ static void *compile(const char *source, const char *folder) {
     const char *cc = getenv("CC");
     snprintf(
         command, sizeof command,
-        "%s -std=c11 -O1 -g -shared -fPIC -ffp-contract=off -Wall -Wextra -Wconversion -Wpedantic "
+        "%s %s -O1 -g -shared -fPIC -Wall -Wextra -Wconversion -Wpedantic "
         "-Werror -fsanitize=undefined -fsanitize-undefined-trap-on-error -I%s/runtime %s -o "
         "%s/kernels.so -lm",
-        cc && *cc ? cc : "cc", ADZE_SOURCE_DIR, path, folder);
+        cc && *cc ? cc : "cc", target ? target->cflags : "-std=c11 -ffp-contract=off", ADZE_SOURCE_DIR, path,
+        folder);
     if (system(command))
         fail_msg("the C does not compile: %s", command);
     snprintf(path, sizeof path, "%s/kernels.so", folder);
@@ -347,8 +355,7 @@ static void *compile(const char *source, const char *folder) {
     return library;
 }
 
-static void test_kernels(void **state) {
-    (void)state;
+static void test_kernels(void) {
     static prepared all[ADZE_COUNT(cases)];
     adze_text body = {0}, source = {0};
     const char *runtime[32];
@@ -398,8 +405,35 @@ static void test_kernels(void **state) {
     assert_int_equal(bad, 0);
 }
 
+static void test_portable(void **state) {
+    (void)state;
+    target = NULL;
+    test_kernels();
+}
+
+/* With the vectors of a target that this machine is. */
+static void test_vectors(void **state) {
+    char err[ADZE_TARGET_ERR];
+    adze_target *here = adze_target_load(ADZE_SOURCE_DIR "/targets", "native", err);
+    adze_target *t = adze_target_load(ADZE_SOURCE_DIR "/targets", *state, err);
+    if (!here || !t)
+        fail_msg("%s", err);
+    bool can = !strcmp(here->arch, t->arch);
+    for (size_t i = 0; can && i < t->feature_count; i++)
+        can = adze_target_has_feature(here, t->features[i].name);
+    target = t;
+    if (can)
+        test_kernels();
+    target = NULL;
+    adze_target_free(t);
+    adze_target_free(here);
+}
+
 int main(int argc, char **argv) {
     words = argc > 1 ? (const char *const *)argv + 1 : NULL;
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_kernels)};
+    static char v3[] = "x86-64-v3", v4[] = "x86-64-v4";
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_portable),
+                                       cmocka_unit_test_prestate(test_vectors, v3),
+                                       cmocka_unit_test_prestate(test_vectors, v4)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
