@@ -407,6 +407,7 @@ bool adze_pass_layout(adze_context *ctx, MlirModule module, const adze_pass_opti
     rewrite_block(&l, mlirModuleGetBody(module));
     if (!adze_layout_flatten(&l))
         return false;
+    adze_layout_squeeze(&l);
     adze_walk(root, tidy_transpose, &l);
     adze_simplify(ctx, module, true);
     moved m = {.ctx = ctx};

@@ -3,6 +3,7 @@
  *   layout.c          which operations work in which order; the rewriting
  *   layout_values.c   a value in another order: a transpose, a view, a constant turned round
  *   layout_flatten.c  a flattening in front of a fully connected layer
+ *   layout_squeeze.c  convolutions without axes of one element
  */
 #ifndef ADZE_PASSES_LAYOUT_H
 #define ADZE_PASSES_LAYOUT_H
@@ -45,6 +46,8 @@ bool adze_layout_constant(adze_layout *l, MlirValue value, const int64_t *dims, 
 /* May this reshape, whose operand is kept as node->c.in, leave its last axis in that order, because all that
  * reads it is elementwise and then multiplied by a constant along that axis? Marks it. */
 bool adze_layout_flattens(adze_layout *l, adze_layout_node *node);
+/* Takes spatial axes of one element out of convolutions channels last. */
+void adze_layout_squeeze(adze_layout *l);
 /* Turns the constants round behind the chosen ones of these. */
 bool adze_layout_flatten(adze_layout *l);
 

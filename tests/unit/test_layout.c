@@ -178,7 +178,7 @@ static void add_conv(graph *g, int x, bool transposed) {
     }
     y.dims[1] = m;
     for (int d = 0; d < n; d++) {
-        int k = 1 + dice(3);
+        int k = s->dims[2 + d] == 1 ? 1 : 1 + dice(3);
         w.dims[2 + d] = k;
         ones[d] = 1;
         strides[d] = stride;
@@ -417,7 +417,7 @@ static void grow(graph *g) {
 static int64_t random_graph(uint32_t seed, bool show) {
     state_of_random = seed * 2654435761u + 1;
     graph g = {0};
-    shape x = {3 + dice(2), {1 + dice(2), 1 + dice(5), 2 + dice(5), 2 + dice(5)}};
+    shape x = {3 + dice(2), {1 + dice(2), 1 + dice(5), 2 + dice(5), dice(4) ? 2 + dice(5) : 1}};
     result(&g, &x);
     add_conv(&g, 0, false);
     for (int tries = 0; tries < 60 && g.n < 6 + (int)(seed % 14); tries++)
