@@ -7,7 +7,9 @@
  *
  * r' has the gates of all hidden units side by side for each unit that is read: vectors run along them. Both
  * biases go into the product, but gru's second one of its candidate where that is multiplied by the reset gate.
- * Initial states of zeros are left out. Only for targets with vectors, from constant f32 weights. */
+ * Initial states of zeros are left out. An lstm of one step from such is no recurrence: it forgets nothing, so that
+ * its forget gate is not computed, and the others are elementwise. Only for targets with vectors, from constant f32
+ * weights. */
 #include "passes/table.h"
 
 #include <mlir-c/BuiltinTypes.h>
@@ -76,6 +78,119 @@ static bool split_bias(projection *p, const adze_tensor *b, int64_t directions, 
     return true;
 }
 
+/* matmul(x, w as [rows, I], transposed, bias or null) */
+static MlirValue multiply(projection *p, adze_builder *b, MlirOperation op, const adze_tensor *w,
+                          const adze_tensor *bias) {
+    adze_context *ctx = p->ctx;
+    MlirValue x = mlirOperationGetOperand(op, X);
+    MlirValue factors[] = {x, add_constant(p, b, w, mlirOperationGetOperand(op, W), ""), {NULL}};
+    factors[2] = bias ? add_constant(p, b, bias, mlirOperationGetOperand(op, B), ".input") : adze_none_value(b);
+    adze_shape gates;
+    adze_value_shape(ctx, x, &gates);
+    gates.dims[2] = w->dims[0];
+    adze_named attrs[] = {{"trans_a", adze_bool(ctx, false)},
+                          {"trans_b", adze_bool(ctx, true)},
+                          {"adze.node", adze_str(ctx, adze_node(ctx, op))}};
+    b->name = "gates";
+    return adze_build1(b, "adze.matmul", 3, factors, adze_tensor_type(ctx, &gates), ADZE_COUNT(attrs), attrs);
+}
+
+/* ---- one step of an lstm from zeros ---- */
+
+enum { KEPT = 3 };
+static const int kept[KEPT] = {0, 1, 3}; /* i o c */
+
+static bool one_step(adze_context *ctx, MlirOperation op, const adze_shape *x) {
+    static const char *const usual[] = {"Sigmoid", "Tanh", "Tanh"};
+    const char *names[6];
+    if (!adze_is_op(op, "adze.lstm") || x->dims[0] != 1 || x->dims[1] < 1 || adze_get_f64(op, "clip") != 0 ||
+        adze_get_bool(op, "input_forget"))
+        return false;
+    for (int i = LENGTHS; i < MAX_OPERANDS; i++)
+        if (!adze_is_none(mlirOperationGetOperand(op, i)))
+            return false;
+    int n = adze_get_strs(ctx, op, "activations", (int)ADZE_COUNT(names), names);
+    for (int i = 0; i < n; i++)
+        if (strcmp(names[i], usual[i % 3]))
+            return false;
+    return n == 3 || n == 6;
+}
+
+static MlirValue unary(adze_context *ctx, adze_builder *b, MlirOperation op, const char *kind, MlirValue x) {
+    adze_named attrs[] = {{"kind", adze_str(ctx, kind)},
+                          {"params", adze_f64s(ctx, 0, NULL)},
+                          {"adze.node", adze_str(ctx, adze_node(ctx, op))}};
+    return adze_build1(b, "adze.unary", 1, &x, mlirValueGetType(x), ADZE_COUNT(attrs), attrs);
+}
+
+static MlirValue product_of(adze_context *ctx, adze_builder *b, MlirOperation op, MlirValue x, MlirValue y) {
+    adze_named attrs[] = {{"kind", adze_str(ctx, "mul")}, {"adze.node", adze_str(ctx, adze_node(ctx, op))}};
+    return adze_build1(b, "adze.binary", 2, (MlirValue[]){x, y}, mlirValueGetType(x), ADZE_COUNT(attrs), attrs);
+}
+
+/* state [1,B,D H] as result `i` of the operation: [1,D,B,H] or [D,B,H]. */
+static MlirValue as_result(adze_context *ctx, adze_builder *b, MlirOperation op, int i, MlirValue state,
+                           int64_t directions, int64_t hidden) {
+    adze_shape shape;
+    adze_value_shape(ctx, state, &shape);
+    MlirType type = mlirValueGetType(adze_result(op, i));
+    adze_named node = {"adze.node", adze_str(ctx, adze_node(ctx, op))};
+    if (directions > 1) {
+        shape.rank = 4;
+        shape.dims[2] = directions;
+        shape.dims[3] = hidden;
+        shape.symbols[3] = NULL;
+        state = adze_build1(b, "adze.reshape", 1, &state, adze_tensor_type(ctx, &shape), 1, &node);
+        shape.dims[2] = shape.dims[1];
+        shape.dims[1] = directions;
+        adze_named attrs[] = {{"perm", adze_i64s(ctx, 4, (int64_t[]){0, 2, 1, 3})}, node};
+        state = adze_build1(b, "adze.transpose", 1, &state, adze_tensor_type(ctx, &shape), 2, attrs);
+    }
+    return mlirTypeEqual(type, mlirValueGetType(state))
+               ? state
+               : adze_build1(b, "adze.reshape", 1, &state, type, 1, &node);
+}
+
+/* c = sigmoid(i) tanh(c~), h = sigmoid(o) tanh(c), over all directions at once. */
+static bool replace_step(projection *p, MlirOperation op, const adze_tensor *w, const adze_tensor *bias) {
+    adze_context *ctx = p->ctx;
+    int64_t directions = w->dims[0], hidden = w->dims[1] / 4, inputs = w->dims[2], units = directions * hidden;
+    adze_tensor rows, sums;
+    if (!adze_tensor_new(ctx->arena, ADZE_f32, 2, (int64_t[]){KEPT * units, inputs}, &rows) ||
+        !adze_tensor_new(ctx->arena, ADZE_f32, 1, (int64_t[]){KEPT * units}, &sums))
+        return false;
+    for (int g = 0; g < KEPT; g++) /* gates, then directions, then units */
+        for (int64_t d = 0; d < directions; d++)
+            for (int64_t j = 0; j < hidden; j++) {
+                int64_t to = g * units + d * hidden + j, from = d * 4 * hidden + kept[g] * hidden + j;
+                for (int64_t k = 0; k < inputs; k++)
+                    adze_tensor_set_f64(&rows, (size_t)(to * inputs + k),
+                                        adze_tensor_get_f64(w, (size_t)(from * inputs + k)));
+                if (bias)
+                    adze_tensor_set_f64(&sums, (size_t)to, adze_tensor_get_f64(bias, (size_t)from));
+            }
+    adze_builder b = adze_before(ctx, op);
+    MlirValue all = multiply(p, &b, op, &rows, bias ? &sums : NULL), gate[KEPT];
+    adze_shape shape;
+    adze_value_shape(ctx, all, &shape);
+    shape.dims[2] = units;
+    for (int g = 0; g < KEPT; g++) {
+        adze_named attrs[] = {{"starts", adze_i64s(ctx, 3, (int64_t[]){0, 0, g * units})},
+                              {"steps", adze_i64s(ctx, 3, (int64_t[]){1, 1, 1})},
+                              {"adze.node", adze_str(ctx, adze_node(ctx, op))}};
+        MlirValue part = adze_build1(&b, "adze.slice", 1, &all, adze_tensor_type(ctx, &shape), ADZE_COUNT(attrs), attrs);
+        gate[g] = unary(ctx, &b, op, g == 2 ? "tanh" : "sigmoid", part);
+    }
+    MlirValue cell = product_of(ctx, &b, op, gate[0], gate[2]);
+    MlirValue h = product_of(ctx, &b, op, gate[1], unary(ctx, &b, op, "tanh", cell));
+    MlirValue results[3] = {h, h, cell};
+    for (int i = 0; i < 3; i++)
+        if (!mlirOpOperandIsNull(mlirValueGetFirstUse(adze_result(op, i))))
+            results[i] = as_result(ctx, &b, op, i, results[i], directions, hidden);
+    adze_replace(op, results);
+    return true;
+}
+
 static void convert(MlirOperation op, void *user) {
     enum { MOST_ROWS = 16384 }; /* of all gates: they stand on the stack */
     projection *p = user;
@@ -103,31 +218,24 @@ static void convert(MlirOperation op, void *user) {
     if (!transposed(p, &r, &turned) ||
         (has_bias && !split_bias(p, &bias, directions, rows, apart ? 2 * hidden : rows, &product, &left)))
         return;
-
     adze_builder b = adze_before(ctx, op);
     MlirValue none = adze_none_value(&b);
-    MlirValue factors[] = {operands[X], add_constant(p, &b, &flat, operands[W], ""), none};
-    if (has_bias)
-        factors[2] = add_constant(p, &b, &product, operands[B], ".input");
-    adze_shape gates = x;
-    gates.dims[2] = directions * rows;
-    adze_named attrs[] = {{"trans_a", adze_bool(ctx, false)},
-                          {"trans_b", adze_bool(ctx, true)},
-                          {"adze.node", adze_str(ctx, adze_node(ctx, op))}};
-    b.name = "gates";
-    MlirValue sums = adze_build1(&b, "adze.matmul", 3, factors, adze_tensor_type(ctx, &gates),
-                                 ADZE_COUNT(attrs), attrs);
+    for (int i = H0; i <= C0 && i < n; i++) {
+        adze_tensor start;
+        if (!adze_is_none(operands[i]) && (i == H0 || lstm) && constant(p, operands[i], &start) && all_zero(&start))
+            mlirOperationSetOperand(op, i, none);
+    }
+    if (one_step(ctx, op, &x)) {
+        p->ok = replace_step(p, op, &w, has_bias ? &product : NULL);
+        return;
+    }
+    MlirValue sums = multiply(p, &b, op, &flat, has_bias ? &product : NULL);
     mlirOperationSetOperand(op, R, add_constant(p, &b, &turned, operands[R], ".turned"));
     mlirOperationSetOperand(op, X, sums);
     mlirOperationSetOperand(op, W, none);
     if (has_bias)
         mlirOperationSetOperand(op, B,
                                 apart ? add_constant(p, &b, &left, operands[B], ".state") : none);
-    for (int i = H0; i <= C0 && i < n; i++) {
-        adze_tensor start;
-        if (!adze_is_none(operands[i]) && (i == H0 || lstm) && constant(p, operands[i], &start) && all_zero(&start))
-            mlirOperationSetOperand(op, i, none);
-    }
 }
 
 bool adze_pass_project(adze_context *ctx, MlirModule module, const adze_pass_options *options) {
