@@ -42,17 +42,8 @@ static void store_halves(const adze_patch *p, MlirValue even, MlirValue odd, Mli
     adze_mcu_store(p->g, p->work, adze_index_add(p->g, to, adze_index(p->g, 2)), odd);
 }
 
-enum { MOST_STEPS = 4 }; /* in one turn of a copying loop */
-
-static int64_t turn(const adze_patch *p) {
-    int64_t n = MOST_STEPS;
-    while (p->unit % n)
-        n /= 2;
-    return n;
-}
-
 static adze_for step_loop(const adze_patch *p, MlirValue steps) {
-    return adze_for_begin(p->g, "i", adze_index(p->g, 0), steps, adze_index(p->g, turn(p)), 0, NULL, NULL);
+    return adze_for_begin(p->g, "i", adze_index(p->g, 0), steps, adze_index(p->g, adze_patch_turn(p)), 0, NULL, NULL);
 }
 
 static MlirValue ahead(const adze_patch *p, MlirValue at, MlirValue i, int64_t step, int64_t stride) {
@@ -65,7 +56,7 @@ static void copy_halves(const adze_patch *p, MlirValue from, MlirValue to, MlirV
     adze_gen *g = p->g;
     adze_for loop = step_loop(p, steps);
     const bool is_signed = p->c->x_type == ADZE_i8;
-    for (int64_t i = 0; i < turn(p); i++) {
+    for (int64_t i = 0; i < adze_patch_turn(p); i++) {
         MlirValue word = adze_mcu_load(g, p->x, ahead(p, from, loop.iv, i, p->depth));
         adze_name_value(g->ctx, word, "word");
         store_halves(p, adze_mcu(g, is_signed ? "dsp.sxtb16" : "dsp.uxtb16", "u32", 1, &word),
@@ -80,7 +71,7 @@ static void fill_halves(const adze_patch *p, MlirValue to, MlirValue steps, int6
     adze_for loop = step_loop(p, steps);
     uint32_t half = (uint32_t)p->c->zero_x & 0xffff;
     MlirValue twice = adze_scalar_i64(&g->b, ADZE_i32, (int32_t)(half | half << 16)).value;
-    for (int64_t i = 0; i < turn(p); i++)
+    for (int64_t i = 0; i < adze_patch_turn(p); i++)
         store_halves(p, twice, twice, ahead(p, to, loop.iv, i, stride));
     adze_for_end(g, &loop, NULL, NULL);
 }

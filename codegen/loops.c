@@ -214,6 +214,7 @@ static const struct {
     {"winograd", adze_gen_winograd},
     {"dsp", adze_gen_dsp},
     {"dsp_depthwise", adze_gen_dsp_depthwise},
+    {"helium", adze_gen_helium},
 };
 
 static bool family_nest(adze_gen *g, const adze_schedule *schedule, MlirValue value, MlirValue memref) {

@@ -26,6 +26,22 @@ bool adze_mcu_open(adze_gen *g, const adze_schedule *s, MlirValue sums, adze_con
 /* Copies as halves, four neighbours in the order 0 2 1 3 (gen_dsp.c); the rest of the patch is the caller's. */
 adze_patch adze_dsp_patch(void);
 
-adze_family adze_gen_dsp, adze_gen_dsp_depthwise;
+/* Copies as bytes, 16 or 8 (`depth`) at a time (gen_helium.c). */
+adze_patch adze_helium_patch(int64_t depth);
+
+/* ---- requantization on vectors of four (requantize_vectors.c) ---- */
+
+typedef struct adze_requantize_vectors {
+    MlirValue multiplier, shift; /* memory by channel */
+    int64_t zero_point;
+} adze_requantize_vectors;
+/* Whether `value` is no more than the requantization of `sums` to signed bytes, without ties. */
+bool adze_requantize_vectors_read(adze_gen *g, MlirValue sums, MlirValue value, int64_t channels,
+                                  adze_requantize_vectors *out);
+/* Four channels from `channel` on of `rows` pixels: sums[sum_at[r] ..] to y[y_at[r] ..], all memory as one axis. */
+void adze_requantize_vectors_build(adze_gen *g, const adze_requantize_vectors *r, MlirValue sums, int64_t rows,
+                                   const MlirValue *sum_at, MlirValue channel, MlirValue y, const MlirValue *y_at);
+
+adze_family adze_gen_dsp, adze_gen_dsp_depthwise, adze_gen_helium;
 
 #endif

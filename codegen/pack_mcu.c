@@ -99,6 +99,35 @@ static bool pack_dsp(adze_pack_site *site, const adze_contraction *c, const adze
     return true;
 }
 
+static bool pack_helium(adze_pack_site *site, const adze_contraction *c, const adze_schedule *s) {
+    adze_context *ctx = site->ctx;
+    const adze_packing how = {2, 16};
+    int64_t dims[5], at[5];
+    adze_packed_shape(c, &how, dims);
+    adze_tensor packed;
+    if (c->x_type != ADZE_i8)
+        return adze_pack_refuse(site, "its input is unsigned");
+    if (!adze_tensor_new(ctx->arena, ADZE_i8, 5, dims, &packed))
+        return adze_pack_refuse(site, "its packed weight is too large");
+    int8_t *to = adze_tensor_data(&packed);
+    for (at[0] = 0; at[0] < dims[0]; at[0]++)
+        for (at[1] = 0; at[1] < dims[1]; at[1]++)
+            for (at[2] = 0; at[2] < dims[2]; at[2]++)
+                for (at[3] = 0; at[3] < dims[3]; at[3]++)
+                    for (at[4] = 0; at[4] < dims[4]; at[4]++)
+                        *to++ = (int8_t)weight_at(site, c, at[0] * how.columns + at[3], at[1],
+                                                  at[2] * how.depth + at[4]);
+    adze_set(c->op, "adze.weight_shape", adze_i64s(ctx, c->ws.rank, c->ws.dims));
+    adze_set(c->op, "adze.packed", adze_i64s(ctx, 2, (int64_t[]){how.columns, how.depth}));
+    adze_shape shape = adze_pack_shape(ctx, ADZE_i8, 5, dims);
+    adze_pack_weight(site, adze_pack_add_weight(site, adze_arena_printf(ctx->arena, "%s.packed", site->symbol), &packed),
+                     &shape);
+    if (!pack_bias(site, c, dims[0] * how.columns))
+        return false;
+    adze_pack_work(site, ADZE_i8, adze_patch_steps(c, how.depth) * how.depth * s->rows);
+    return true;
+}
+
 /* Depthwise weights stay as they are, [taps][channels]. */
 static bool pack_dsp_depthwise(adze_pack_site *site, const adze_contraction *c, const adze_schedule *s) {
     int64_t elements = adze_staged_elements(c, false);
@@ -112,7 +141,7 @@ bool adze_pack_mcu(adze_pack_site *site, const adze_schedule *s) {
     static const struct {
         const char *family;
         bool (*pack)(adze_pack_site *site, const adze_contraction *c, const adze_schedule *s);
-    } families[] = {{"dsp", pack_dsp}, {"dsp_depthwise", pack_dsp_depthwise}};
+    } families[] = {{"dsp", pack_dsp}, {"dsp_depthwise", pack_dsp_depthwise}, {"helium", pack_helium}};
     for (size_t i = 0; i < ADZE_COUNT(families); i++) {
         adze_contraction c;
         if (strcmp(families[i].family, s->family))

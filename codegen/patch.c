@@ -30,36 +30,63 @@ static MlirValue both(const adze_patch *p, MlirValue a, MlirValue b) {
     return adze_build1(&p->g->b, "arith.andi", 2, (MlirValue[]){a, b}, mlirValueGetType(a), 0, NULL);
 }
 
+int64_t adze_patch_turn(const adze_patch *p) {
+    int64_t n = 4;
+    while (p->unit % n)
+        n--;
+    return n;
+}
+
+/* All of a run, steps as many as there are. */
+static void whole_run(const adze_patch *p, MlirValue start, MlirValue to) {
+    adze_patch all = *p;
+    all.unit = ceil_div(p->c->run, p->depth);
+    all.copy(&all, start, to, constant(p, all.unit), p->pixels * p->depth);
+}
+
+/* Whether the window's last axis is inside x for certain, else the test that it is. */
+static bool inside_row(const adze_patch *p, MlirValue low, MlirValue high, MlirValue *test) {
+    adze_gen *g = p->g;
+    const int64_t taps = p->c->run / p->c->channels;
+    int64_t known = -1;
+    test->ptr = NULL;
+    if (!adze_index_known(low, &known) || known)
+        *test = both(p, *test, adze_index_cmp(g, "eq", low, constant(p, 0)));
+    if (!adze_index_known(high, &known) || known != taps)
+        *test = both(p, *test, adze_index_cmp(g, "eq", high, constant(p, taps)));
+    return !test->ptr;
+}
+
 /* A run of whole pixels whose channels fill steps: padding on either side is whole steps too. */
 static void even_run(const adze_patch *p, MlirValue start, MlirValue low, MlirValue high, MlirValue to) {
     adze_gen *g = p->g;
     const int64_t per_pixel = p->c->channels / p->depth, stride = p->pixels * p->depth;
-    int64_t known_low = -1, known_high = -1;
-    adze_index_known(low, &known_low);
-    adze_index_known(high, &known_high);
-    MlirValue taps = constant(p, p->c->run / p->c->channels);
-    if (known_low != 0)
-        p->fill(p, to, times(p, low, per_pixel), stride);
+    MlirValue taps = constant(p, p->c->run / p->c->channels), inside;
+    if (inside_row(p, low, high, &inside)) {
+        whole_run(p, start, to);
+        return;
+    }
+    adze_if branch = adze_if_begin(g, inside, 0, NULL);
+    whole_run(p, start, to);
+    adze_if_else(g, &branch, NULL);
+    p->fill(p, to, times(p, low, per_pixel), stride);
     p->copy(p, plus(p, start, times(p, low, p->c->channels)), plus(p, to, times(p, low, per_pixel * stride)),
             times(p, adze_index_sub(g, high, low), per_pixel), stride);
-    if (known_high != p->c->run / p->c->channels)
-        p->fill(p, plus(p, to, times(p, high, per_pixel * stride)),
-                times(p, adze_index_sub(g, taps, high), per_pixel), stride);
+    p->fill(p, plus(p, to, times(p, high, per_pixel * stride)), times(p, adze_index_sub(g, taps, high), per_pixel),
+            stride);
+    adze_if_end(g, &branch, NULL, NULL);
 }
 
 /* A run that ends within a step: whole steps where neither padding nor the end of x is near, else elements. */
 static void odd_run(const adze_patch *p, MlirValue start, MlirValue low, MlirValue high, MlirValue to) {
     adze_gen *g = p->g;
     const int64_t C = p->c->channels, steps = ceil_div(p->c->run, p->depth), stride = p->pixels * p->depth;
-    const int64_t total = adze_shape_count(&p->c->xs), taps = p->c->run / C;
-    MlirValue whole = adze_index_cmp(g, "le", start, constant(p, total - steps * p->depth));
-    int64_t known = -1;
-    if (!adze_index_known(low, &known) || known)
-        whole = both(p, whole, adze_index_cmp(g, "eq", low, constant(p, 0)));
-    if (!adze_index_known(high, &known) || known != taps)
-        whole = both(p, whole, adze_index_cmp(g, "eq", high, constant(p, taps)));
+    const int64_t total = adze_shape_count(&p->c->xs);
+    MlirValue whole = adze_index_cmp(g, "le", start, constant(p, total - steps * p->depth)), in_row;
+    if (!inside_row(p, low, high, &in_row))
+        whole = both(p, whole, in_row);
     adze_if branch = adze_if_begin(g, whole, 0, NULL);
-    p->copy(p, start, to, constant(p, steps), stride);
+    whole_run(p, start, to);
     adze_if_else(g, &branch, NULL);
     adze_for k = adze_for_begin(g, "k", constant(p, 0), constant(p, p->c->run), constant(p, 1), 0, NULL, NULL);
     MlirValue inside = both(p, adze_index_cmp(g, "ge", k.iv, times(p, low, C)),

@@ -32,6 +32,8 @@ int64_t adze_patch_steps(const adze_contraction *c, int64_t depth); /* of one pi
 int64_t adze_patch_unit(const adze_contraction *c, int64_t depth);
 /* Pixels of y: the product of its extents but the channels; -1 when not known. */
 int64_t adze_patch_pixels(const adze_contraction *c);
+/* Steps that one turn of a copying loop should take. */
+int64_t adze_patch_turn(const adze_patch *p);
 /* Builds the loops that make the patch of pixels first .. first + pixels - 1. */
 void adze_patch_build(const adze_patch *p, MlirValue first);
 

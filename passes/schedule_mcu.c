@@ -96,6 +96,13 @@ bool adze_schedule_mcu(adze_context *ctx, const adze_target *target, const adze_
         *out = (adze_schedule){.family = "dsp_depthwise", .lanes = 4, .rows = 1};
         return true;
     }
+    adze_quant q;
+    bool is_signed = adze_quant_of(ctx, x.element, &q) ? q.storage == ADZE_i8 : x.dtype == ADZE_i8;
+    if (group_count == 1 && is_signed && adze_target_instruction(target, "load.words", "s8x16") &&
+        adze_target_instruction(target, "dot.accumulate", "s8x16")) {
+        *out = (adze_schedule){.family = "helium", .lanes = 16, .rows = pixels < 3 ? pixels : 3, .vectors = 2, .depth = 16};
+        return true;
+    }
     if (group_count == 1 && adze_target_instruction(target, "dsp.smlad", "s32")) {
         *out = (adze_schedule){.family = "dsp", .lanes = 1, .rows = block_rows(pixels), .vectors = 2, .depth = 4};
         return true;
