@@ -197,6 +197,17 @@ static bool fuse(adze_vz *v, MlirOperation op, const adze_vz_value *in) {
 
 static bool saturating(adze_vz *v, MlirOperation op, const adze_vz_value *in);
 
+/* 1 where a condition holds, else 0: masks are not numbers. */
+static bool number_of_truth(adze_vz *v, MlirOperation op, const adze_vz_value *in) {
+    MlirValue condition = adze_vz_varying(v, in[0]);
+    MlirType type = adze_vz_type(v, mlirValueGetType(mlirOperationGetResult(op, 0)));
+    bool real = adze_is_op(op, "arith.uitofp");
+    MlirValue one = real ? adze_vz_float(v, type, 1) : adze_vz_int(v, type, 1);
+    MlirValue zero = real ? adze_vz_float(v, type, 0) : adze_vz_int(v, type, 0);
+    set(v, op, ADZE_VZ_VARYING, adze_vz_select(v, condition, one, zero), 0);
+    return !v->why;
+}
+
 static bool varying(adze_vz *v, MlirOperation op, const adze_vz_value *in) {
     intptr_t n = mlirOperationGetNumOperands(op);
     MlirStringRef name = mlirIdentifierStr(mlirOperationGetName(op));
@@ -217,6 +228,10 @@ static bool varying(adze_vz *v, MlirOperation op, const adze_vz_value *in) {
                             name.data);
     if (fuse(v, op, in))
         return !v->why;
+    if (adze_is_op(op, "arith.uitofp") || adze_is_op(op, "arith.extui"))
+        if (mlirTypeIsAInteger(mlirValueGetType(mlirOperationGetOperand(op, 0))) &&
+            mlirIntegerTypeGetWidth(mlirValueGetType(mlirOperationGetOperand(op, 0))) == 1)
+            return number_of_truth(v, op, in);
     bool shared = adze_is_op(op, "arith.select") && in[0].kind == ADZE_VZ_UNIFORM; /* one condition for all */
     for (intptr_t i = 0; i < n; i++)
         x[i] = shared && i == 0 ? in[i].now : adze_vz_varying(v, in[i]);
