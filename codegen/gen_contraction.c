@@ -14,6 +14,7 @@
 #include "codegen/contraction.h"
 #include "codegen/family.h"
 #include "codegen/vector.h"
+#include "ir/plan.h"
 
 #include <mlir-c/BuiltinAttributes.h>
 #include <mlir-c/BuiltinTypes.h>
@@ -73,9 +74,8 @@ MlirValue adze_gen_flat(adze_gen *g, MlirValue memref) {
         return memref;
     if (shape.rank == 1)
         return memref;
-    int64_t one = 1, zero = 0, n = 1;
-    for (int d = 0; d < shape.rank; d++)
-        n *= shape.dims[d] >= 0 ? shape.dims[d] : INT16_MAX;
+    int64_t one = 1, zero = 0;
+    int64_t n = adze_buffer_bytes(g->ctx, g->module, memref) / adze_dtype_get(shape.dtype)->host_bytes;
     adze_shape flat = {.element = shape.element, .dtype = shape.dtype, .rank = 1, .dims = {n}};
     adze_named attrs[] = {
         {"static_offsets", adze_i64s(g->ctx, 1, &zero)},

@@ -85,16 +85,32 @@ static MlirValue root_of(MlirValue memref) {
 }
 
 MlirValue adze_vz_view(adze_vz *v, MlirValue memref, const adze_shape *shape) {
-    int64_t zero[1] = {0}, strides[ADZE_MAX_RANK], stride = 1;
+    MlirContext mlir = v->ctx->mlir;
+    int64_t offset = 0, strides[ADZE_MAX_RANK], stride = 1;
     for (int d = shape->rank - 1; d >= 0; d--) {
         strides[d] = stride;
         stride *= shape->dims[d];
     }
-    adze_named attrs[] = {{"operandSegmentSizes", adze_parse_attr(v->ctx, "array<i32: 1, 0, 0, 0>")},
-                          {"static_offsets", adze_i64s(v->ctx, 1, zero)},
+    /* A cast counts from where the memory begins, not from where a view of it does. */
+    MlirValue operands[2] = {root_of(memref)};
+    int n = 1;
+    MlirAttribute layout = mlirMemRefTypeGetLayout(mlirValueGetType(memref));
+    if (mlirAttributeIsAStridedLayout(layout)) {
+        offset = mlirStridedLayoutAttrGetOffset(layout);
+        if (mlirShapedTypeIsDynamicStrideOrOffset(offset))
+            operands[n++] = mlirOperationGetOperand(adze_defining(memref), 1);
+    }
+    MlirType type = adze_memref_type(v->ctx, shape);
+    if (offset)
+        type = mlirMemRefTypeGet(mlirShapedTypeGetElementType(type), shape->rank, shape->dims,
+                                 mlirStridedLayoutAttrGet(mlir, offset, shape->rank, strides),
+                                 mlirAttributeGetNull());
+    adze_named attrs[] = {{"operandSegmentSizes", adze_parse_attr(v->ctx, n > 1 ? "array<i32: 1, 1, 0, 0>"
+                                                                                : "array<i32: 1, 0, 0, 0>")},
+                          {"static_offsets", adze_i64s(v->ctx, 1, &offset)},
                           {"static_sizes", adze_i64s(v->ctx, shape->rank, shape->dims)},
                           {"static_strides", adze_i64s(v->ctx, shape->rank, strides)}};
-    return adze_build1(&v->b, "memref.reinterpret_cast", 1, &memref, adze_memref_type(v->ctx, shape), 4, attrs);
+    return adze_build1(&v->b, "memref.reinterpret_cast", n, operands, type, 4, attrs);
 }
 
 /* The access `op` with i and j as the one index i. */
@@ -107,7 +123,7 @@ static void merge_access(adze_vz *v, MlirOperation op, MlirValue i, MlirValue j,
     a.shape.dims[a.axis_i] *= turns;
     a.shape.dims[a.axis_j] = 1;
     v->b = adze_before(v->ctx, op);
-    MlirValue memref = adze_vz_view(v, root_of(mlirOperationGetOperand(op, first)), &a.shape);
+    MlirValue memref = adze_vz_view(v, mlirOperationGetOperand(op, first), &a.shape);
     mlirOperationSetOperand(op, first, memref);
     mlirOperationSetOperand(op, first + 1 + a.axis_j, zero);
 }
