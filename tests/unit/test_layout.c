@@ -452,8 +452,82 @@ static void random_graphs_keep_their_results(void **state) {
     assert_int_equal(wrong, 0);
 }
 
+/* ---- what must disappear ---- */
+
+#define SPLAT(name, type) "%" name " = \"adze.constant\"() {value = dense<0.25> : tensor<" type ">} : () -> tensor<" type ">\n"
+#define CONV(y, x, w, pad, group, xt, wt, yt)                                                                     \
+    "%" y " = \"adze.conv\"(%" x ", %" w ", %none) {layout = \"channels_first\", group = " group                   \
+    " : i64, strides = array<i64: 1, 1>, pads = array<i64: " pad ">, dilations = array<i64: 1, 1>} : (tensor<" xt \
+    ">, tensor<" wt ">, !adze.absent) -> tensor<" yt ">\n"
+#define UNARY(y, x, kind, type)                                                                                   \
+    "%" y " = \"adze.unary\"(%" x ") {kind = \"" kind "\", params = array<f64>} : (tensor<" type ">) -> tensor<" type ">\n"
+#define RESHAPE(y, x, from, to) "%" y " = \"adze.reshape\"(%" x ") : (tensor<" from ">) -> tensor<" to ">\n"
+
+static const struct {
+    const char *name;
+    int64_t bytes; /* of transposes left */
+    const char *from, *to, *body;
+} graphs[] = {
+    {"a classifier: flattened in front of a matrix", 0, "2x1x6x6xf32", "2x5xf32",
+     SPLAT("w", "4x1x3x3xf32") SPLAT("m", "64x5xf32")
+     CONV("a", "x", "w", "0, 0, 0, 0", "1", "2x1x6x6xf32", "4x1x3x3xf32", "2x4x4x4xf32")
+     UNARY("b", "a", "relu", "2x4x4x4xf32") RESHAPE("c", "b", "2x4x4x4xf32", "2x64xf32")
+     "%y = \"adze.matmul\"(%c, %m, %none) {trans_a = false, trans_b = false} : (tensor<2x64xf32>, tensor<64x5xf32>, "
+     "!adze.absent) -> tensor<2x5xf32>\n"},
+    {"squeeze and excite, then a mean", 0, "1x1x6x6xf32", "1x4xf32",
+     SPLAT("w", "4x1x3x3xf32") SPLAT("v", "4x4x1x1xf32") SPLAT("bias", "4x1x1xf32")
+     CONV("a", "x", "w", "1, 1, 1, 1", "1", "1x1x6x6xf32", "4x1x3x3xf32", "1x4x6x6xf32")
+     "%b = \"adze.binary\"(%a, %bias) {kind = \"add\"} : (tensor<1x4x6x6xf32>, tensor<4x1x1xf32>) -> tensor<1x4x6x6xf32>\n"
+     "%c = \"adze.reduce\"(%b) {kind = \"mean\", axes = array<i64: 2, 3>} : (tensor<1x4x6x6xf32>) -> tensor<1x4x1x1xf32>\n"
+     CONV("d", "c", "v", "0, 0, 0, 0", "1", "1x4x1x1xf32", "4x4x1x1xf32", "1x4x1x1xf32")
+     UNARY("e", "d", "sigmoid", "1x4x1x1xf32")
+     "%f = \"adze.binary\"(%b, %e) {kind = \"mul\"} : (tensor<1x4x6x6xf32>, tensor<1x4x1x1xf32>) -> tensor<1x4x6x6xf32>\n"
+     "%y = \"adze.reduce\"(%f) {kind = \"mean\", axes = array<i64: 2, 3>} : (tensor<1x4x6x6xf32>) -> tensor<1x4xf32>\n"},
+    {"pixels shuffled between convolutions: once", 4 * 8 * 3 * 3, "1x1x3x3xf32", "1x1x6x6xf32",
+     SPLAT("w", "8x1x1x1xf32") SPLAT("v", "1x2x1x1xf32")
+     CONV("a", "x", "w", "0, 0, 0, 0", "1", "1x1x3x3xf32", "8x1x1x1xf32", "1x8x3x3xf32")
+     RESHAPE("b", "a", "1x8x3x3xf32", "1x2x2x2x3x3xf32")
+     "%c = \"adze.transpose\"(%b) {perm = array<i64: 0, 1, 4, 2, 5, 3>} : (tensor<1x2x2x2x3x3xf32>) -> "
+     "tensor<1x2x3x2x3x2xf32>\n"
+     RESHAPE("d", "c", "1x2x3x2x3x2xf32", "1x2x6x6xf32")
+     CONV("y", "d", "v", "0, 0, 0, 0", "1", "1x2x6x6xf32", "1x2x1x1xf32", "1x1x6x6xf32")},
+    {"already as it should be: the model's own transposes", 0, "2x5x4x3xf32", "2x5x4x6xf32",
+     SPLAT("w", "6x3x1x1xf32")
+     "%a = \"adze.transpose\"(%x) {perm = array<i64: 0, 3, 1, 2>} : (tensor<2x5x4x3xf32>) -> tensor<2x3x5x4xf32>\n"
+     CONV("b", "a", "w", "0, 0, 0, 0", "1", "2x3x5x4xf32", "6x3x1x1xf32", "2x6x5x4xf32")
+     UNARY("c", "b", "relu", "2x6x5x4xf32")
+     "%y = \"adze.transpose\"(%c) {perm = array<i64: 0, 2, 3, 1>} : (tensor<2x6x5x4xf32>) -> tensor<2x5x4x6xf32>\n"},
+    {"a patch embedding: pixels in a row, channels last", 4 * 3 * 4 * 4, "1x3x4x4xf32", "1x16x6xf32",
+     SPLAT("w", "6x3x1x1xf32")
+     CONV("b", "x", "w", "0, 0, 0, 0", "1", "1x3x4x4xf32", "6x3x1x1xf32", "1x6x4x4xf32")
+     RESHAPE("c", "b", "1x6x4x4xf32", "1x6x16xf32")
+     "%y = \"adze.transpose\"(%c) {perm = array<i64: 0, 2, 1>} : (tensor<1x6x16xf32>) -> tensor<1x16x6xf32>\n"},
+};
+
+static void needless_transposes_disappear(void **state) {
+    (void)state;
+    int wrong = 0;
+    for (size_t i = 0; i < ADZE_COUNT(graphs); i++) {
+        adze_text text = {0};
+        adze_text_printf(&text,
+                         "module attributes {adze.level = 1 : i64, adze.name = \"g\"} {\nfunc.func @run(%%x: "
+                         "tensor<%s>) -> (tensor<%s>) attributes {adze.entry} {\n%%none = \"adze.none\"() : () -> "
+                         "!adze.absent\n%sreturn %%y : tensor<%s>\n}\n}\n",
+                         graphs[i].from, graphs[i].to, graphs[i].body, graphs[i].to);
+        int64_t bytes = run_text(text.data, false);
+        adze_text_free(&text);
+        if (bytes != graphs[i].bytes) {
+            print_error("%s: %lld bytes of transposes, not %lld\n", graphs[i].name, (long long)bytes,
+                        (long long)graphs[i].bytes);
+            wrong++;
+        }
+    }
+    assert_int_equal(wrong, 0);
+}
+
 int main(int argc, char **argv) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(random_graphs_keep_their_results)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(random_graphs_keep_their_results),
+                                       cmocka_unit_test(needless_transposes_disappear)};
     if (argc == 1)
         return cmocka_run_group_tests(tests, NULL, NULL);
     int wrong = 0;
