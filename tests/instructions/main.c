@@ -1,7 +1,7 @@
 /* The instruction checker, in the manner of checkasm: every row of every target's table is
  * evaluated on random and extreme inputs and held to its plain C meaning (meaning.c).
  *
- *   instructions [TARGET...]      -v: also what passed; -k: keep the programs, and say where
+ *   instructions [-k] [TARGET...]      -k: keep the last program, and say where
  *
  * One program a target evaluates all its rows; it runs natively or in the target's emulators (every
  * variant) and prints results, which are judged here. Rows that an earlier target of the same kind
@@ -18,7 +18,7 @@ static const char targets[] = ADZE_SOURCE_DIR "/targets",
                   boards[] = ADZE_SOURCE_DIR "/runtime/boards";
 static const char here[] = ADZE_SOURCE_DIR "/tests/instructions";
 static char work[] = "/tmp/adze-instructions-XXXXXX";
-static bool verbose;
+static bool quiet; /* quiet: enough was said of this run */
 
 /* ---- rows seen, and the trials of a target ---- */
 
@@ -43,6 +43,12 @@ static bool seen_before(const adze_target *t, const adze_instruction *row) {
 static size_t trials_of(const adze_instruction *row, const meaning *m, trial *out) {
     const adze_value_type *last = NULL;
     bool literal = false;
+    if (m->literal == 't' && strncmp(row->name, "tile.dot.", 9))
+        return 0; /* tried with the products */
+    if (m->literal == 't') {
+        out[0] = (trial){row, 0};
+        return 1;
+    }
     for (size_t o = 0; o < row->operand_count; o++) {
         if (row->operands[o].base == '#')
             literal = true;
@@ -71,7 +77,9 @@ static unsigned char pool_data[128][POOL_COUNT * 8];
 
 /* The host's copy of the array that an operand comes from. */
 static const unsigned char *pool(const adze_value_type *v, char use) {
-    int kind = use == 's'                         ? POOL_SHIFT
+    bool is_float = v->base == 'f' || v->base == 'h';
+    int kind = use == 't' && is_float             ? POOL_TAME
+               : use == 's'                       ? POOL_SHIFT
                : use == 'i'                       ? POOL_INDEX
                : v->base == 'f' || v->base == 'h' ? POOL_FLOAT
                                                   : POOL_INT;
@@ -129,10 +137,31 @@ static bool judge(const adze_target *t, const trial *x, uint32_t n, uint32_t k, 
             c.number[o] = pool_index(n, k, (uint32_t)o, (uint32_t)lanes);
         else if (v->pointer == '!')
             stored = v;
-        else
-            c.operand[o] = pool(v, use) + (size_t)pool_start(n, k, (uint32_t)o) *
-                                              (v->base == 'b' ? 1 : v->bits / 8);
+        else {
+            uint32_t start = pool_start(n, k, (uint32_t)o);
+            c.operand[o] = pool(v, use == 't' && k % 2 == 0 ? ' ' : use) +
+                           (size_t)(use == 'w' ? pool_words(start) : start) *
+                               (v->base == 'b' ? 1 : v->bits / 8);
+        }
     }
+    static const adze_value_type sums[] = {
+        {.spelling = "s32", .base = 's', .bits = 32, .lanes = 1},
+        {.spelling = "f32", .base = 'f', .bits = 32, .lanes = 1}};
+    bool tile = !strncmp(row->name, "tile.", 5);
+    if (tile) {
+        const char *kind = row->name + strlen("tile.dot.");
+        bool brain = !strcmp(kind, "bf16");
+        adze_value_type types[3] = {
+            sums[brain],
+            {.base = brain ? 'h' : kind[0], .bits = brain ? 16 : 8, .lanes = 1},
+            {.base = brain ? 'h' : kind[1], .bits = brain ? 16 : 8, .lanes = 1}};
+        for (uint32_t o = 0; o < 3; o++)
+            c.operand[o] = pool(&types[o], 't') + (size_t)pool_start(n, k, o) * (types[o].bits / 8);
+        c.number[0] = k % 2;
+        stored = &sums[brain];
+    }
+    if (row->result.base == 'v' && !stored)
+        return true; /* nothing to look at */
     /* the elements of the result: masks as integers of their carrier, counts as u64 */
     adze_value_type e = stored ? *stored : row->result;
     e.pointer = 0;
@@ -162,6 +191,8 @@ static bool judge(const adze_target *t, const trial *x, uint32_t n, uint32_t k, 
             c.flushed = false;
             continue;
         }
+        if (quiet)
+            return false;
         fprintf(stderr, "     %s %s (", row->name, row->type.spelling);
         for (size_t o = 0; o < row->operand_count; o++)
             fprintf(stderr, "%s%s", o ? " " : "", row->operands[o].spelling);
@@ -169,7 +200,7 @@ static bool judge(const adze_target *t, const trial *x, uint32_t n, uint32_t k, 
         show(&e, &got);
         fputs(" instead of ", stderr);
         show(&e, &want);
-        for (size_t o = 0; o < row->operand_count; o++) {
+        for (size_t o = 0; o < row->operand_count && !tile; o++) {
             if (row->operands[o].pointer == '!')
                 continue;
             value v = meaning_operand(&c, o, i);
@@ -211,6 +242,7 @@ static bool judge_run(const adze_target *t, const trial *trials, size_t count, c
         for (const char *p = line + at; p[0] > ' ' && p[1] > ' ' && length < sizeof bytes; p += 2)
             bytes[length++] = (unsigned char)(digit(p[0]) << 4 | digit(p[1]));
         lines++;
+        quiet = wrong >= 20;
         if (!bad[n] && !judge(t, &trials[n], n, k, lanes, active, bytes, length)) {
             bad[n] = true;
             wrong++;
@@ -278,15 +310,28 @@ static void command_of(char *out, size_t bytes, const char *const *argv, size_t 
     snprintf(out + n, bytes - n, " </dev/null");
 }
 
-/* Whether this machine has all that an x86 target needs. */
-static bool runs_here(const adze_target *t) {
+/* Makes flags that this machine can run of an x86 target's: what it lacks is left out where
+ * sim_x86.h stands in for it. False where something else is missing. */
+static bool flags_here(const adze_target *t, const char *cflags, char *out, size_t bytes,
+                       bool *simulated) {
+    static const char *const known[] = {"avxvnni", "avx512fp16", "amx-tile", "amx-int8",
+                                        "amx-bf16"};
+    snprintf(out, bytes, "%s", cflags);
+    *simulated = false;
     if (t->run.kind != ADZE_RUN_NATIVE || t->feature_count == 0)
         return true;
     char err[ADZE_TARGET_ERR];
     adze_target *native = adze_target_load(targets, "native", err);
     bool all = native != NULL;
-    for (size_t i = 0; all && i < t->feature_count; i++)
-        all = adze_target_has_feature(native, t->features[i].name);
+    for (size_t i = 0; all && i < t->feature_count; i++) {
+        if (adze_target_has_feature(native, t->features[i].name))
+            continue;
+        all = false;
+        for (size_t j = 0; j < sizeof known / sizeof *known; j++)
+            all |= !strcmp(known[j], t->features[i].name);
+        *simulated = true;
+        snprintf(out, bytes, "%s", replaced(out, t->features[i].cflag, ""));
+    }
     adze_target_free(native);
     return all;
 }
@@ -326,7 +371,9 @@ static int check_target(const char *name, char *said, size_t bytes) {
         snprintf(said, bytes, "compiler or emulator is not here");
         goto done;
     }
-    if (!runs_here(t)) {
+    char cflags[1024];
+    bool simulated;
+    if (!flags_here(t, k->cflags, cflags, sizeof cflags, &simulated)) {
         snprintf(said, bytes, "this machine lacks its instructions");
         goto done;
     }
@@ -334,10 +381,11 @@ static int check_target(const char *name, char *said, size_t bytes) {
     char path[256], command[8192];
     snprintf(path, sizeof path, "%s/program.c", work);
     FILE *f = fopen(path, "w");
-    bool written = f && program_write(f, t, trials, count, "");
+    bool written =
+        f && program_write(f, t, trials, count, simulated ? "#include \"sim_x86.h\"\n" : "");
     if (f)
         fclose(f);
-    if (!written || !build(t, k, k->cflags))
+    if (!written || !build(t, k, cflags))
         goto done;
     command_of(command, sizeof command,
                t->run.kind == ADZE_RUN_NATIVE ? (const char *[]){"{exe}"} : t->run.argv,
@@ -356,15 +404,15 @@ done:
 
 int main(int argc, char **argv) {
     static const char *const every[] = {
-        "x86-64",      "x86-64-v2",       "x86-64-v3",    "native",     "sapphirerapids",
-        "aarch64",     "armv8.2-dotprod", "armv8.6-i8mm", "armv9-sve",  "riscv64-v",
-        "wasm32-simd", "cortex-m4",       "cortex-m7",    "cortex-m33", "cortex-m55"};
+        "x86-64",       "x86-64-v2",      "x86-64-v3",  "x86-64-v3-vnni",
+        "native",       "sapphirerapids", "aarch64",    "armv8.2-dotprod",
+        "armv8.6-i8mm", "armv9-sve",      "riscv64-v",  "wasm32-simd",
+        "cortex-m4",    "cortex-m7",      "cortex-m33", "cortex-m55"};
     const char *const *names = every;
     size_t count = sizeof every / sizeof *every;
     bool keep = false;
     while (argc > 1 && argv[1][0] == '-') {
         keep |= !strcmp(argv[1], "-k");
-        verbose |= !strcmp(argv[1], "-v");
         argv++, argc--;
     }
     if (argc > 1) {

@@ -1,6 +1,7 @@
 /* The meanings of rows in plain C. Floats are computed in double, where +, -, *, / and sqrt of
  * floats of half the width are rounded right by rounding once more. */
 #include "meaning.h"
+#include "pool.h"
 
 #include <math.h>
 #include <string.h>
@@ -525,6 +526,38 @@ MEANING(store_word) { /* the judge looks at what was stored in elements of the p
     return true;
 }
 
+/* ---- tiles: the judge gives C, A and B, and whether C was cleared ---- */
+
+static bool tile_dot(const call *c, size_t lane, value *want) {
+    const char *kind = c->row->name + strlen("tile.dot.");
+    bool brain = !strcmp(kind, "bf16");
+    const adze_value_type sum = {.base = brain ? 'f' : 's', .bits = 32};
+    const adze_value_type a = {.base = brain ? 'h' : kind[0], .bits = brain ? 16 : 8};
+    const adze_value_type b = {.base = brain ? 'h' : kind[1], .bits = brain ? 16 : 8};
+    size_t m = lane / (TILE_C_STEP / 4), n = lane % (TILE_C_STEP / 4), bytes = a.bits / 8;
+    if (n >= TILE_N) { /* beyond the tile */
+        static const unsigned char unset[4] = {POOL_UNSET, POOL_UNSET, POOL_UNSET, POOL_UNSET};
+        *want = meaning_load(&sum, unset, 0);
+        return true;
+    }
+    value s = {0};
+    if (!c->number[0])
+        s = meaning_load(&sum, (const char *)c->operand[0] + m * TILE_C_STEP, n);
+    double size = magnitude(s.f);
+    for (size_t k = 0; k < TILE_K / bytes; k++) {
+        value x = meaning_load(&a, (const char *)c->operand[1] + m * TILE_A_STEP, k);
+        value y = meaning_load(&b, (const char *)c->operand[2] + k * bytes / 4 * TILE_B_STEP,
+                               n * 4 / bytes + k % (4 / bytes));
+        s.i = (int64_t)((uint64_t)s.i + (uint64_t)(x.i * y.i));
+        if (brain && !add_product(&s.f, &size, x.f, y.f))
+            return false;
+    }
+    want->i = s.i;
+    want->f = s.f;
+    want->tolerance = size * 0x1p-23 * TILE_K;
+    return true;
+}
+
 static const meaning meanings[] = {
     {"vector.zero", zero, "", 0},
     {"vector.splat", first, "", 0},
@@ -584,9 +617,9 @@ static const meaning meanings[] = {
     {"vector.convert.near", convert_near, "", 0},
     {"vector.bitcast", bits, "", 0},
     {"vector.cast", bits, "", 0},
-    {"vector.reduce.add", reduce_add, "", 0},
-    {"vector.reduce.add.masked", reduce_add_masked, "", 0},
-    {"vector.reduce.mul", reduce_mul, "", 0},
+    {"vector.reduce.add", reduce_add, "t", 0},
+    {"vector.reduce.add.masked", reduce_add_masked, " t", 0},
+    {"vector.reduce.mul", reduce_mul, "t", 0},
     {"vector.reduce.max", reduce_maximum, "", 0},
     {"vector.reduce.min", reduce_minimum, "", 0},
     {"vector.reduce.maximum", reduce_maximum, "", 0},
@@ -596,7 +629,7 @@ static const meaning meanings[] = {
     {"vector.reduce.and", reduce_and, "", 0},
     {"vector.reduce.or", reduce_or, "", 0},
     {"dot2", dot2, "", 0},
-    {"dot2.bf16", dot2_floats, "", 0},
+    {"dot2.bf16", dot2_floats, "ttt", 0},
     {"dot4.ss", dot4, "", 0},
     {"dot4.us", dot4, "", 0},
     {"dot4.uu", dot4, "", 0},
@@ -626,13 +659,25 @@ static const meaning meanings[] = {
     {"dsp.smmul", high_word, "", 0},
     {"dsp.ssat", ssat, "", 'b'},
     {"dsp.usat", usat, "", 'b'},
+    {"tile.configure", any, "", 't'},
+    {"tile.release", any, "", 't'},
+    {"tile.zero", any, "", 't'},
+    {"tile.load", any, "", 't'},
+    {"tile.store", any, "", 't'},
+    {"tile.dot.ss", tile_dot, "", 't'},
+    {"tile.dot.us", tile_dot, "", 't'},
+    {"tile.dot.su", tile_dot, "", 't'},
+    {"tile.dot.uu", tile_dot, "", 't'},
+    {"tile.dot.bf16", tile_dot, "", 't'},
     {"load.u32", load_word, "", 0},
     {"store.u32", store_word, "", 0},
-    {"word.load", load_word, "", 0}, /* of aligned words */
+    {"word.load", load_word, "w", 0},
+    {"load.words", first, "w", 0},
+    {"barrier", any, "", 0},
     {"word.store", store_word, "", 0},
     {"matmul.2x8x2", matmul_2x8x2, "", 0},
     {"matmul.2x8x2.us", matmul_2x8x2, "", 0},
-    {"matmul.2x4x2.bf16", matmul_2x4x2, "", 0},
+    {"matmul.2x4x2.bf16", matmul_2x4x2, "ttt", 0},
 };
 
 const meaning *meaning_of(const char *name) {

@@ -12,7 +12,7 @@ typedef struct {
                                 it points */
     int64_t number[10];      /* of index and literal operands */
     size_t lanes;            /* of the result, or of the row's type; lanes that are on */
-    bool flushed; /* denormal operands are taken for 0 */
+    bool flushed;            /* denormal operands are taken for 0 */
     bool flushes;            /* the target takes denormals for 0 */
 } call;
 
@@ -30,8 +30,9 @@ typedef bool meaning_fn(const call *, size_t lane, value *want);
 typedef struct {
     const char *name;
     meaning_fn *fn;
-    const char
-        *pools;   /* a letter an operand: s shift amounts, i indices below 1024; else by type */
+    const char *pools; /* a letter an operand: s shift amounts, i indices below 1024, w whole
+                           words (memory at a multiple of four elements), t floats of
+                                middle size in every second case; else by type */
     char literal; /* a # goes over: s, b shifts from 1 below the width; l, 4 lanes of 128 bits, of
                      four */
 } meaning;

@@ -11,7 +11,17 @@ enum { POOL_COUNT = 3072, POOL_CASES = 40, POOL_STARTS = 1021, POOL_GUARD = 32, 
 
 /* What an array is filled with, by the element's base and, for some operands, by what they are for.
  */
-enum { POOL_INT, POOL_FLOAT, POOL_SHIFT, POOL_INDEX, POOL_MASK };
+enum { POOL_INT, POOL_FLOAT, POOL_SHIFT, POOL_INDEX, POOL_MASK, POOL_TAME };
+
+/* The shapes of a tile product, and the bytes from row to row in memory. */
+enum {
+    TILE_M = 13,
+    TILE_N = 11,
+    TILE_K = 52,
+    TILE_A_STEP = 56,
+    TILE_B_STEP = 60,
+    TILE_C_STEP = 48
+};
 
 static inline uint32_t pool_mix(uint32_t x) {
     x ^= x >> 16;
@@ -81,8 +91,9 @@ static inline uint64_t pool_float(unsigned mantissa, unsigned exponent, uint32_t
 static inline void pool_fill(void *out, int kind, unsigned bits, int brain) {
     for (uint32_t i = 0; i < POOL_COUNT; i++) {
         uint64_t v;
-        if (kind == POOL_FLOAT)
-            v = brain ? pool_float(7, 8, i)
+        uint32_t at = kind == POOL_TAME ? i | 7 : i; /* tame: about 1/8 to 8 */
+        if (kind == POOL_FLOAT || kind == POOL_TAME)
+            v = brain ? pool_float(7, 8, at)
                       : pool_float(bits == 16   ? 10
                                    : bits == 32 ? 23
                                                 : 52,
@@ -109,6 +120,10 @@ static inline void pool_fill(void *out, int kind, unsigned bits, int brain) {
     }
 }
 
+/* Where a start goes that must be at whole words. */
+static inline uint32_t pool_words(uint32_t start) {
+    return start & ~3u;
+}
 /* Where operand `operand` of case `k` of a row starts in its array. */
 static inline uint32_t pool_start(uint32_t row, uint32_t k, uint32_t operand) {
     return (row * 13 + k * 61 + operand * 257) % POOL_STARTS;

@@ -93,13 +93,14 @@ static void c_type(FILE *f, const adze_value_type *v) {
 
 /* "f32", "s8": the array that elements of a type come from. */
 static const char *pool_of(const adze_value_type *v, char use) {
+    bool tame = use == 't' && (v->base == 'f' || v->base == 'h');
     static char names[4][16];
     static int next;
     char *out = names[next++ % 4];
     if (use == 's' || use == 'i')
         snprintf(out, 16, "%s%u", use == 's' ? "shift" : "index", v->bits);
     else
-        snprintf(out, 16, "%s%u",
+        snprintf(out, 16, "%s%s%u", tame ? "tame_" : "",
                  v->base == 'h'   ? "bf"
                  : v->base == 'f' ? "f"
                  : v->base == 'u' ? "u"
@@ -221,6 +222,62 @@ static void write_constants(FILE *f) {
         fprintf(f, "static int%u_t zero%u[1024], one%u[1024];\n", bits, bits, bits);
 }
 
+/* Writes a row of tiles with its operands as a statement. */
+static bool write_tile(FILE *f, const adze_target *t, const char *name, size_t n,
+                       const char *const *operands, const char *const *args) {
+    const adze_instruction *row = find(t, name, "void", n, operands);
+    if (!row)
+        return fprintf(stderr, "%s: no row %s of these operands\n", t->name, name), false;
+    fputs("    ", f);
+    bool ok = expression(f, t, row, args);
+    fputs(";\n", f);
+    return ok;
+}
+
+/* A product of tiles 3 += 0 · 7, in all that goes with it: shapes, loads, a cleared sum in odd
+ * cases. */
+static bool write_tile_trial(FILE *f, const adze_target *t, const trial *x, size_t n) {
+    const char *kind = x->row->name + strlen("tile.dot.");
+    bool brain = !strcmp(kind, "bf16");
+    const char *sum = brain ? "f32" : "s32";
+    const char *a = brain            ? "bf16"
+                    : kind[0] == 's' ? "s8"
+                                     : "u8",
+               *b = brain            ? "bf16"
+                    : kind[1] == 's' ? "s8"
+                                     : "u8";
+    const char *tame = brain ? "tame_" : "";
+    char pa[16], pb[16], pc[16], pout[16], from[3][64];
+    snprintf(pa, sizeof pa, "%s*", a);
+    snprintf(pb, sizeof pb, "%s*", b);
+    snprintf(pc, sizeof pc, "%s*", sum);
+    snprintf(pout, sizeof pout, "%s!", sum);
+    snprintf(from[0], 64, "pool_%s%s + pool_start(%zu, k, 0)", tame, sum, n);
+    snprintf(from[1], 64, "pool_%s%s + pool_start(%zu, k, 1)", tame, a, n);
+    snprintf(from[2], 64, "pool_%s%s + pool_start(%zu, k, 2)", tame, b, n);
+#define LIST(...) ((const char *const[]){__VA_ARGS__})
+    fprintf(f, "/* %s */\nstatic void trial_%zu(uint32_t k) {\n", x->row->name, n);
+    bool ok = write_tile(f, t, "tile.configure", 1, LIST("u8*"), LIST("tile_shapes"));
+    fputs("    if (k % 2) {\n", f);
+    ok = ok && write_tile(f, t, "tile.zero", 1, LIST("#"), LIST("3"));
+    fputs("    } else {\n", f);
+    ok = ok && write_tile(f, t, "tile.load", 3, LIST("#", pc, "index"),
+                          LIST("3", from[0], "TILE_C_STEP"));
+    fputs("    }\n", f);
+    ok = ok &&
+         write_tile(f, t, "tile.load", 3, LIST("#", pa, "index"),
+                    LIST("0", from[1], "TILE_A_STEP")) &&
+         write_tile(f, t, "tile.load", 3, LIST("#", pb, "index"),
+                    LIST("7", from[2], "TILE_B_STEP")) &&
+         write_tile(f, t, x->row->name, 3, LIST("#", "#", "#"), LIST("3", "0", "7")) &&
+         write_tile(f, t, "tile.store", 3, LIST("#", pout, "index"),
+                    LIST("3", "(void *)(out + GUARD)", "TILE_C_STEP")) &&
+         write_tile(f, t, "tile.release", 0, NULL, NULL);
+#undef LIST
+    fprintf(f, "    say(%zu, k, 1, 1, out + GUARD, TILE_M * TILE_C_STEP);\n}\n", n);
+    return ok;
+}
+
 static bool write_trial(FILE *f, const adze_target *t, const trial *x, size_t n) {
     static const char *const names[] = {"a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9"};
     const adze_instruction *row = x->row;
@@ -278,11 +335,14 @@ static bool write_trial(FILE *f, const adze_target *t, const trial *x, size_t n)
                 return fprintf(stderr, "%s: %s %s: no load and store of %s\n", t->name, row->name,
                                row->type.spelling, v->spelling),
                        false;
-            fprintf(f, "get_%s(pool_%s + pool_start(%zu, k, %zu), active * %u / %u)", v->spelling,
-                    pool_of(v, use), n, o, v->lanes, main->lanes);
+            fprintf(
+                f,
+                "get_%s((k %% 2 ? pool_%s : pool_%s) + pool_start(%zu, k, %zu), active * %u / %u)",
+                v->spelling, pool_of(v, use), pool_of(v, use == 't' ? ' ' : use), n, o, v->lanes,
+                main->lanes);
         } else {
-            fprintf(f, "%spool_%s[pool_start(%zu, k, %zu)]", v->pointer ? "&" : "", pool_of(v, use),
-                    n, o);
+            fprintf(f, "%spool_%s[%s(pool_start(%zu, k, %zu))]", v->pointer ? "&" : "",
+                    pool_of(v, use), use == 'w' ? "pool_words" : "", n, o);
         }
         fputs(";\n", f);
     }
@@ -319,6 +379,9 @@ static bool write_trial(FILE *f, const adze_target *t, const trial *x, size_t n)
 }
 
 static const char support[] =
+    "static const unsigned char tile_shapes[64] __attribute__((aligned(64), unused)) = {\n"
+    "    [0] = 1, [16] = TILE_K, [22] = 4 * TILE_N, [30] = 4 * TILE_N,\n"
+    "    [48] = TILE_M, [51] = TILE_M, [55] = TILE_K / 4};\n"
     "enum { GUARD = 64 };\n"
     "static unsigned char out[GUARD + 8192 + GUARD] __attribute__((aligned(64)));\n"
     "static void say(unsigned n, uint32_t k, size_t lanes, size_t active, const unsigned char *p, "
@@ -341,16 +404,20 @@ static void write_pools(FILE *f) {
         const char *name, *c, *kind;
         unsigned bits, brain;
     } pools[] = {
-        {"f16", "uint16_t", "POOL_FLOAT", 16, 0},    {"bf16", "uint16_t", "POOL_FLOAT", 16, 1},
-        {"f32", "float", "POOL_FLOAT", 32, 0},       {"f64", "double", "POOL_FLOAT", 64, 0},
-        {"index32", "int32_t", "POOL_INDEX", 32, 0}, {"index8", "uint8_t", "POOL_INDEX", 8, 0}};
+        {"f16", "uint16_t", "POOL_FLOAT", 16, 0},     {"bf16", "uint16_t", "POOL_FLOAT", 16, 1},
+        {"f32", "float", "POOL_FLOAT", 32, 0},        {"f64", "double", "POOL_FLOAT", 64, 0},
+        {"index32", "int32_t", "POOL_INDEX", 32, 0},  {"index8", "uint8_t", "POOL_INDEX", 8, 0},
+        {"tame_f16", "uint16_t", "POOL_TAME", 16, 0}, {"tame_bf16", "uint16_t", "POOL_TAME", 16, 1},
+        {"tame_f32", "float", "POOL_TAME", 32, 0},    {"tame_f64", "double", "POOL_TAME", 64, 0}};
     for (size_t i = 0; i < sizeof pools / sizeof *pools; i++)
-        fprintf(f, "static %s pool_%s[POOL_COUNT];\n", pools[i].c, pools[i].name);
+        fprintf(f, "static %s pool_%s[POOL_COUNT] __attribute__((aligned(64)));\n", pools[i].c,
+                pools[i].name);
     for (unsigned bits = 8; bits <= 64; bits *= 2)
         fprintf(f,
-                "static int%u_t pool_s%u[POOL_COUNT], pool_shift%u[POOL_COUNT], "
+                "static int%u_t pool_s%u[POOL_COUNT] __attribute__((aligned(64))), "
+                "pool_shift%u[POOL_COUNT], "
                 "pool_mask%u[POOL_COUNT];\n"
-                "static uint%u_t pool_u%u[POOL_COUNT];\n",
+                "static uint%u_t pool_u%u[POOL_COUNT] __attribute__((aligned(64)));\n",
                 bits, bits, bits, bits, bits, bits);
     fputs("static void fill(void) {\n    memset(out, POOL_UNSET, sizeof out);\n", f);
     for (size_t i = 0; i < sizeof pools / sizeof *pools; i++)
@@ -395,7 +462,8 @@ bool program_write(FILE *f, const adze_target *t, const trial *trials, size_t co
             return false;
     }
     for (size_t i = 0; i < count; i++)
-        if (!write_trial(f, t, &trials[i], i))
+        if (!(strncmp(trials[i].row->name, "tile.", 5) ? write_trial
+                                                       : write_tile_trial)(f, t, &trials[i], i))
             return false;
     fprintf(f, "static void (*const trials[])(uint32_t) = {\n");
     for (size_t i = 0; i < count; i++)
