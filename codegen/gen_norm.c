@@ -39,6 +39,14 @@ static bool line_of(adze_gen *g, MlirOperation op, line *l) {
     return true;
 }
 
+/* The loops around lines: lines side by side, where they are neighbours. */
+static adze_nest lines(adze_gen *g, line *l) {
+    adze_nest nest = gn_nest(g, l->x, l->xs.rank, l->skip, l->at);
+    if (nest.n)
+        adze_vectorize(g, &nest.loops[nest.n - 1]);
+    return nest;
+}
+
 /* A loop along the line: vectors, where its elements are neighbours. */
 static gn_loop along_line(adze_gen *g, const line *l, int n, const adze_scalar *init, const char *name) {
     gn_loop loop = gn_loop_begin(g, "k", adze_index(g, 0), l->length, n, init, &name);
@@ -77,7 +85,7 @@ bool adze_gen_softmax(adze_gen *g, MlirOperation op) {
     bool log_form = adze_get_bool(op, "log");
     /* exponentials wait in y where nothing is lost by it */
     bool wait = !log_form && memref_holds(g, l.y, l.work);
-    adze_nest nest = gn_nest(g, l.x, l.xs.rank, l.skip, l.at);
+    adze_nest nest = lines(g, &l);
 
     adze_scalar max = adze_scalar_neutral(&g->b, "max", l.work), x, sum, e;
     gn_loop loop = along_line(g, &l, 1, &max, "max");
@@ -149,7 +157,7 @@ bool adze_gen_hardmax(adze_gen *g, MlirOperation op) {
         return false;
     if (!l.y.ptr || gn_is_empty(&l.xs))
         return true;
-    adze_nest nest = gn_nest(g, l.x, l.xs.rank, l.skip, l.at);
+    adze_nest nest = lines(g, &l);
     MlirValue where;
     if (!extreme(g, &l, "greater", false, &where))
         return false;
@@ -196,7 +204,7 @@ bool adze_gen_cumulate(adze_gen *g, MlirOperation op) {
     if (!kind || (strcmp(kind, "sum") && strcmp(kind, "prod")))
         return gn_fail(g, op, "unknown kind '%s'", kind ? kind : "");
     bool exclusive = adze_get_bool(op, "exclusive"), reverse = adze_get_bool(op, "reverse");
-    adze_nest nest = gn_nest(g, l.x, l.xs.rank, l.skip, l.at);
+    adze_nest nest = lines(g, &l);
     adze_scalar acc = adze_scalar_neutral(&g->b, kind, l.work), x, next;
     gn_loop loop = gn_loop_begin(g, "k", adze_index(g, 0), l.length, 1, &acc, &kind);
     MlirValue k = loop.iv;
@@ -234,7 +242,7 @@ bool adze_gen_lp_norm(adze_gen *g, MlirOperation op) {
     int64_t p = adze_get_i64(op, "p");
     if (p < 1)
         return gn_fail(g, op, "p is below 1");
-    adze_nest nest = gn_nest(g, l.x, l.xs.rank, l.skip, l.at);
+    adze_nest nest = lines(g, &l);
     adze_scalar zero = gn_num(g, l.work, 0), sum = zero, x;
     gn_loop loop = along_line(g, &l, 1, &sum, "sum");
     if (!read_line(g, &l, loop.iv, &x))
@@ -402,6 +410,8 @@ bool adze_gen_norm(adze_gen *g, MlirOperation op) {
     n.keep = worth_keeping(g, n.x, n.y, n.work);
 
     adze_nest nest = gn_nest(g, n.x, n.xs.rank, n.reduced, n.at);
+    if (nest.n)
+        adze_vectorize(g, &nest.loops[nest.n - 1]);
     adze_scalar mean = gn_num(g, n.work, 0), squares;
     if (center) {
         if (!norm_sum(g, &n, false, NULL, "sum", &mean))

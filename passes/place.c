@@ -81,45 +81,89 @@ static int argument_index(MlirOperation call, MlirValue buffer) {
     return found;
 }
 
+enum { MAX_STORES = 2 };
+
 typedef struct element_wise {
     MlirValue in, out;
-    MlirOperation store;
-    int stores;
+    MlirOperation stores[MAX_STORES];
+    int n_stores;
     bool ok;
 } element_wise;
 
-static void find_store(MlirOperation op, void *user) {
-    element_wise *e = user;
-    if (adze_is_op(op, "memref.store") && mlirValueEqual(mlirOperationGetOperand(op, 1), e->out)) {
-        e->store = op;
-        e->stores++;
-    }
+/* The argument behind a view of it. */
+static MlirValue viewed(MlirValue memref) {
+    MlirOperation op = adze_defining(memref);
+    return !mlirOperationIsNull(op) && adze_is_op(op, "memref.reinterpret_cast")
+               ? mlirOperationGetOperand(op, 0)
+               : memref;
 }
 
-/* Every use of `in` is a load at the very index, and in the very block, of the one store to `out`. */
+static bool is_load(MlirOperation op) {
+    return adze_is_op(op, "memref.load") || adze_is_op(op, "vector.load");
+}
+
+static bool is_store(MlirOperation op) {
+    return adze_is_op(op, "memref.store") || adze_is_op(op, "vector.store");
+}
+
+static void find_store(MlirOperation op, void *user) {
+    element_wise *e = user;
+    if (!is_store(op) || !mlirValueEqual(viewed(mlirOperationGetOperand(op, 1)), e->out))
+        return;
+    if (e->n_stores < MAX_STORES)
+        e->stores[e->n_stores] = op;
+    e->n_stores++;
+}
+
+/* The same place: indices and the views' shapes. */
+static bool same_place(MlirOperation load, MlirOperation store) {
+    intptr_t n = mlirOperationGetNumOperands(load) - 1;
+    bool same = n == mlirOperationGetNumOperands(store) - 2 &&
+                mlirTypeEqual(mlirValueGetType(mlirOperationGetOperand(load, 0)),
+                              mlirValueGetType(mlirOperationGetOperand(store, 1)));
+    for (intptr_t i = 0; same && i < n; i++)
+        same = mlirValueEqual(mlirOperationGetOperand(load, 1 + i),
+                              mlirOperationGetOperand(store, 2 + i));
+    return same;
+}
+
+/* Every use of `in` is a load of the very place that the one store in its block then overwrites. */
 static void check_use(MlirOperation op, void *user) {
     element_wise *e = user;
-    bool uses = false;
-    for (intptr_t i = 0; i < mlirOperationGetNumOperands(op); i++)
-        uses |= mlirValueEqual(mlirOperationGetOperand(op, i), e->in) ||
-                (mlirValueEqual(mlirOperationGetOperand(op, i), e->out) &&
-                 !mlirOperationEqual(op, e->store));
-    if (!uses)
+    bool in = false, out = false;
+    for (intptr_t i = 0; i < mlirOperationGetNumOperands(op); i++) {
+        MlirValue memref = viewed(mlirOperationGetOperand(op, i));
+        in |= mlirValueEqual(memref, e->in);
+        out |= mlirValueEqual(memref, e->out);
+    }
+    if ((!in && !out) || adze_is_op(op, "memref.reinterpret_cast"))
         return;
-    intptr_t n = mlirOperationGetNumOperands(op) - 1;
-    if (!adze_is_op(op, "memref.load") || !mlirValueEqual(mlirOperationGetOperand(op, 0), e->in) ||
-        n != mlirOperationGetNumOperands(e->store) - 2 ||
-        !mlirBlockEqual(mlirOperationGetBlock(op), mlirOperationGetBlock(e->store))) {
+    MlirOperation store = {NULL};
+    int here = 0;
+    for (int i = 0; i < e->n_stores; i++)
+        if (mlirBlockEqual(mlirOperationGetBlock(op), mlirOperationGetBlock(e->stores[i]))) {
+            store = e->stores[i];
+            here++;
+        }
+    if (here != 1 || (out && !mlirOperationEqual(op, store))) {
         e->ok = false;
         return;
     }
-    for (intptr_t i = 0; i < n; i++)
-        e->ok &= mlirValueEqual(mlirOperationGetOperand(op, 1 + i),
-                                mlirOperationGetOperand(e->store, 2 + i));
+    if (!in)
+        return;
     bool before = false; /* the load has to come first */
     for (MlirOperation next = op; !mlirOperationIsNull(next); next = mlirOperationGetNextInBlock(next))
-        before |= mlirOperationEqual(next, e->store);
-    e->ok &= before;
+        before |= mlirOperationEqual(next, store);
+    e->ok &= before && is_load(op) && mlirValueEqual(viewed(mlirOperationGetOperand(op, 0)), e->in) &&
+             same_place(op, store);
+}
+
+/* Two stores: of whole vectors, then of the rest, which begins where the first loop ends. */
+static bool one_after_the_other(MlirOperation first, MlirOperation second) {
+    MlirOperation a = mlirOperationGetParentOperation(first), b = mlirOperationGetParentOperation(second);
+    return adze_is_op(a, "scf.for") && adze_is_op(b, "scf.for") &&
+           mlirBlockEqual(mlirOperationGetBlock(a), mlirOperationGetBlock(b)) &&
+           mlirValueEqual(mlirOperationGetOperand(a, 1), mlirOperationGetOperand(b, 0));
 }
 
 static bool is_element_wise(MlirOperation kernel, int in, int out) {
@@ -130,7 +174,8 @@ static bool is_element_wise(MlirOperation kernel, int in, int out) {
     if (!mlirTypeEqual(mlirValueGetType(e.in), mlirValueGetType(e.out)))
         return false;
     adze_walk(kernel, find_store, &e);
-    if (e.stores != 1)
+    if (e.n_stores < 1 || e.n_stores > MAX_STORES ||
+        (e.n_stores == 2 && !one_after_the_other(e.stores[0], e.stores[1])))
         return false;
     adze_walk(kernel, check_use, &e);
     return e.ok;
