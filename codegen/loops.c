@@ -7,6 +7,7 @@
 #include "codegen/gen.h"
 
 #include "ir/schedule.h"
+#include "ir/window.h"
 
 #include <mlir-c/AffineMap.h>
 #include <mlir-c/BuiltinAttributes.h>
@@ -15,13 +16,21 @@
 
 #include <string.h>
 
-/* What the axes of a result are called, by rank, in the loops that people read. */
+/* What the axes of a result are called, by rank, in the loops that people read: as the kernel's window has them. */
 static const char *axis_name(adze_gen *g, int rank, int axis) {
-    static const char *const names[][5] = {
-        {"i"}, {"i", "j"}, {"n", "i", "j"}, {"n", "c", "oh", "ow"}, {"n", "c", "od", "oh", "ow"}};
-    if (rank >= 1 && rank <= (int)ADZE_COUNT(names))
-        return names[rank - 1][axis];
-    return adze_arena_printf(g->ctx->arena, "i%d", axis);
+    static const char *const names[3][5][5] = {
+        {{"i"}, {"i", "j"}, {"n", "i", "j"}, {"n", "i", "j", "k"}, {"n", "i", "j", "k", "l"}},
+        {{"i"}, {"i", "j"}, {"n", "c", "ow"}, {"n", "c", "oh", "ow"}, {"n", "c", "od", "oh", "ow"}},
+        {{"i"}, {"n", "c"}, {"n", "ow", "c"}, {"n", "oh", "ow", "c"}, {"n", "od", "oh", "ow", "c"}}};
+    if (rank < 1 || rank > (int)ADZE_COUNT(names[0]))
+        return adze_arena_printf(g->ctx->arena, "i%d", axis);
+    int window = 0;
+    MlirBlock block = mlirRegionGetFirstBlock(mlirOperationGetRegion(g->kernel, 0));
+    for (MlirOperation op = mlirBlockGetFirstOperation(block); !mlirOperationIsNull(op) && !window;
+         op = mlirOperationGetNextInBlock(op))
+        if (!mlirAttributeIsNull(adze_get(op, "layout")))
+            window = adze_window_axes_of(op, rank).last ? 2 : 1;
+    return names[window][rank - 1][axis];
 }
 
 static bool one_element(adze_gen *g, MlirValue value, MlirValue memref, const MlirValue *index) {
