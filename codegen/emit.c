@@ -54,7 +54,8 @@ static size_t break_point(const char *line, size_t limit) {
     static const char *const operators[] = {"?:", "||", "&&", "=!<>", "+-", "*/%&|^"};
     size_t best = 0;
     int depth = 0, best_rank = 1 << 20;
-    for (size_t i = 0; line[i] && i < limit; i++) {
+    /* Where nothing within the limit will do, the first place after it. */
+    for (size_t i = 0; line[i] && (i < limit || !best); i++) {
         if (line[i] == '(' || line[i] == '[')
             depth++;
         if (line[i] == ')' || line[i] == ']')
@@ -75,7 +76,7 @@ static size_t break_point(const char *line, size_t limit) {
     }
     /* Deep inside, it is better to move the whole value to the next line. */
     const char *assigned = strstr(line, " = "), *value = assigned ? assigned + 3 : NULL;
-    bool deep = !best || (best_rank >= 2 * 8 && value && strlen(value) + 8 < limit);
+    bool deep = !best || best >= limit || (best_rank >= 2 * 8 && value && strlen(value) + 8 < limit);
     return deep && value && value < line + limit ? (size_t)(value - 1 - line) : best;
 }
 

@@ -25,8 +25,7 @@ ROW_HANDLER(emit_lanes) {
         emit_pure(em, result_of(op), expr_int(em, ADZE_C_INDEX, v.lanes));
         return true;
     }
-    adze_instruction any = {.type = v};
-    const char *count = row_all_lanes(em, &any);
+    const char *count = row_all_lanes(em, &v);
     if (!count)
         return emit_no_row(em, op, adze_arena_printf(em->arena, "vector.lanes of %s", v.spelling));
     expr e = expr_text(ADZE_C_INDEX, PREC_PRIMARY, count);
@@ -45,7 +44,7 @@ ROW_HANDLER(emit_active) {
     const char *index = "index";
     const char *mask = adze_arena_printf(em->arena, v.scalable ? "b1xN%u" : "b1x%u", v.lanes);
     const adze_instruction *length =
-        v.scalable ? adze_target_instruction_on(t, "vector.length", v.spelling, 1, &index) : NULL;
+        v.scalable ? row_counting(em, "vector.length", 1, &v) : NULL;
     const adze_instruction *first =
         length ? NULL : adze_target_instruction_on(t, "vector.mask.first", mask, 1, &index);
     if (!length && !first)
@@ -76,8 +75,7 @@ ROW_HANDLER(emit_active) {
     /* min(lanes, remaining) */
     expr lanes = expr_int(em, ADZE_C_INDEX, v.lanes);
     if (v.scalable) {
-        adze_instruction any = {.type = v};
-        const char *count = row_all_lanes(em, &any);
+        const char *count = row_all_lanes(em, &v);
         if (!count)
             return emit_no_row(em, op, adze_arena_printf(em->arena, "vector.lanes of %s", v.spelling));
         lanes = expr_cast(em, expr_text(ADZE_C_INDEX, PREC_PRIMARY, count), ADZE_C_INDEX);

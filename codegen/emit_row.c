@@ -144,19 +144,24 @@ static char *fill_in(emitter *em, const adze_instruction *row, int n, const char
     return out;
 }
 
-/* How many lanes there are: the row vector.lanes of the first type here that has one. */
-const char *row_all_lanes(emitter *em, const adze_instruction *row) {
+/* Types with the same number of lanes share the rows that count them. */
+const adze_instruction *row_counting(emitter *em, const char *name, size_t operands, const adze_value_type *lanes) {
     const adze_target *t = em->m->target;
-    for (int i = -2; i < (int)row->operand_count; i++) {
-        const adze_value_type *v = i == -2 ? &row->type : i == -1 ? &row->result : &row->operands[i];
-        const adze_instruction *lanes =
-            has_lanes(v) ? adze_target_instruction_on(t, "vector.lanes", v->spelling, 0, NULL) : NULL;
-        if (!lanes)
-            continue;
-        note_header(em, lanes->header);
-        return at_top(em, "size_t", "vl", fill_in(em, lanes, 0, NULL, NULL, NULL));
+    for (size_t i = 0; i < t->instruction_count; i++) {
+        const adze_instruction *row = &t->instructions[i];
+        if (row->operand_count == operands && row->type.lanes == lanes->lanes &&
+            row->type.scalable == lanes->scalable && strcmp(row->name, name) == 0)
+            return row;
     }
     return NULL;
+}
+
+const char *row_all_lanes(emitter *em, const adze_value_type *lanes) {
+    const adze_instruction *row = row_counting(em, "vector.lanes", 0, lanes);
+    if (!row)
+        return NULL;
+    note_header(em, row->header);
+    return at_top(em, "size_t", "vl", fill_in(em, row, 0, NULL, NULL, NULL));
 }
 
 static const char *all_true(emitter *em, const adze_value_type *lanes) {
@@ -208,7 +213,7 @@ expr expr_row(emitter *em, MlirOperation op, const adze_instruction *row, expr *
     const adze_value_type *lanes = row_lanes(row);
     const active_lanes *active = row_active(em, lanes);
     if (strstr(row->c, "$vl"))
-        vl = active ? active->text : row_all_lanes(em, row);
+        vl = active ? active->text : row_all_lanes(em, lanes);
     if (strstr(row->c, "$pg"))
         pg = active ? active->text : all_true(em, lanes);
     e.text = fill_in(em, row, n, texts, vl, pg);

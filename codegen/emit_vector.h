@@ -17,8 +17,10 @@ int row_type(emitter *em, const adze_value_type *v);
 const adze_vector_type *row_vector_type(emitter *em, int type);
 /* The type whose lanes a row works on. */
 const adze_value_type *row_lanes(const adze_instruction *row);
-/* The name of a constant with the number of lanes, of a type that the row has; NULL when the target does not say. */
-const char *row_all_lanes(emitter *em, const adze_instruction *row);
+/* The row vector.lanes or vector.length for these lanes, of whatever element type; NULL: none. */
+const adze_instruction *row_counting(emitter *em, const char *name, size_t operands, const adze_value_type *lanes);
+/* The name of a constant with the number of lanes; NULL when the target does not say. */
+const char *row_all_lanes(emitter *em, const adze_value_type *lanes);
 /* Which of these lanes count; NULL: all. row_mask: where that is a mask of loads and stores. */
 const active_lanes *row_active(emitter *em, const adze_value_type *lanes);
 const active_lanes *row_mask(emitter *em, MlirType type);

@@ -319,10 +319,11 @@ bool adze_vector_has_active(adze_context *ctx, const adze_target *target, MlirTy
         return false;
     adze_value_type index = {.base = 'n', .lanes = 1};
     query length = {"vector.length", 0, 'n', &index, 1, &index};
-    if (v.scalable)
-        for (size_t i = 0; i < target->instruction_count; i++)
-            if (score(&length, &target->instructions[i]) && fits(&v, &target->instructions[i].type, 'n'))
-                return true;
+    for (size_t i = 0; v.scalable && i < target->instruction_count; i++) {
+        const adze_value_type *t = &target->instructions[i].type; /* of any element type */
+        if (t->lanes == v.lanes && t->scalable && score(&length, &target->instructions[i]))
+            return true;
+    }
     adze_value_type mask = {.base = 'b', .bits = 1, .lanes = v.lanes, .scalable = v.scalable};
     query first = {"vector.mask.first", 'R', 'n', &mask, 1, &index};
     if (!best_row(target, &first))
