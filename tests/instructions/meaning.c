@@ -473,6 +473,18 @@ MEANING(matmul_2x4x2) {
     return near(c, want, s, size, 5);
 }
 
+/* ---- even and odd lanes (Helium) ---- */
+
+INTEGER(mull_even, meaning_operand(c, 0, 2 * lane).i *meaning_operand(c, 1, 2 * lane).i)
+INTEGER(mull_odd, meaning_operand(c, 0, 2 * lane + 1).i *meaning_operand(c, 1, 2 * lane + 1).i)
+INTEGER(load_alternate, meaning_operand(c, 0, 2 * lane).i)
+INTEGER(store_pairs, meaning_operand(c, 1 + lane % 2, lane / 2).i)
+MEANING(narrow_pairs) {
+    int64_t x = meaning_operand(c, lane % 2, lane / 2).i;
+    want->i = x < -128 ? -128 : x > 127 ? 127 : x;
+    return true;
+}
+
 /* ---- words of two halves or four bytes (Armv7E-M) ---- */
 
 static int64_t half(value v, int which) {
@@ -672,6 +684,12 @@ static const meaning meanings[] = {
     {"load.u32", load_word, "", 0},
     {"store.u32", store_word, "", 0},
     {"word.load", load_word, "w", 0},
+    {"load.halves", first, "", 0},
+    {"load.alternate", load_alternate, "", 0},
+    {"store.pairs", store_pairs, "", 'p'},
+    {"narrow.pairs", narrow_pairs, "", 0},
+    {"mull.even", mull_even, "", 0},
+    {"mull.odd", mull_odd, "", 0},
     {"load.words", first, "w", 0},
     {"barrier", any, "", 0},
     {"word.store", store_word, "", 0},

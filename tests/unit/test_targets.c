@@ -401,6 +401,7 @@ static void c_type(FILE *f, const adze_value_type *v) {
 /* One function per row, with the operand types that the row states. */
 static void write_rows(const adze_target *t, FILE *f) {
     static const char *const args[] = {"a0", "a1", "a2", "a3", "a4", "a5", "a6", "a7", "a8", "a9"};
+    static const char *const literals[] = {"1", "2", "3"}; /* tiles must be distinct */
     fprintf(f, "#include <stddef.h>\n#include <stdint.h>\n");
     for (size_t i = 0; i < t->instruction_count; i++)
         if (t->instructions[i].header)
@@ -415,7 +416,7 @@ static void write_rows(const adze_target *t, FILE *f) {
         const char *gap = "";
         const char *given[10];
         for (size_t o = 0; o < row->operand_count; o++) {
-            given[o] = row->operands[o].base == '#' ? "1" : args[o];
+            given[o] = row->operands[o].base == '#' ? literals[o % 3] : args[o];
             if (row->operands[o].base == '#')
                 continue;
             fputs(gap, f);
