@@ -403,6 +403,27 @@ done:
     return result;
 }
 
+/* Every name stands in the table of targets/README.md. */
+static bool documented(void) {
+    static char page[1 << 16];
+    char path[256], quoted[64];
+    snprintf(path, sizeof path, "%s/README.md", targets);
+    FILE *f = fopen(path, "r");
+    if (!f)
+        return false;
+    page[fread(page, 1, sizeof page - 1, f)] = 0;
+    fclose(f);
+    bool all = true;
+    for (size_t i = 0; meaning_at(i); i++) {
+        snprintf(quoted, sizeof quoted, "`%s`", meaning_at(i)->name);
+        if (strstr(page, quoted))
+            continue;
+        fprintf(stderr, "     %s does not stand in targets/README.md\n", meaning_at(i)->name);
+        all = false;
+    }
+    return all;
+}
+
 int main(int argc, char **argv) {
     static const char *const every[] = {
         "x86-64",       "x86-64-v2",      "x86-64-v3",  "x86-64-v3-vnni",
@@ -423,6 +444,9 @@ int main(int argc, char **argv) {
     if (!mkdtemp(work))
         return 2;
     int tally[3] = {0};
+    bool named = documented();
+    tally[named ? PASS : FAIL]++;
+    printf("%s names\n", named ? "PASS" : "FAIL");
     for (size_t i = 0; i < count; i++) {
         char said[128] = "";
         int r = check_target(names[i], said, sizeof said);

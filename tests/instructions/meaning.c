@@ -704,3 +704,7 @@ const meaning *meaning_of(const char *name) {
             return &meanings[i];
     return NULL;
 }
+
+const meaning *meaning_at(size_t i) {
+    return i < sizeof meanings / sizeof *meanings ? &meanings[i] : NULL;
+}

@@ -39,6 +39,8 @@ typedef struct {
 
 /* NULL: there is none. */
 const meaning *meaning_of(const char *name);
+/* One after the other; NULL at the end. */
+const meaning *meaning_at(size_t i);
 
 /* Lane `lane` of operand `o`. */
 value meaning_operand(const call *, size_t o, size_t lane);

@@ -191,6 +191,26 @@ static void broken_files_are_named_errors(void **state) {
                "<instructions><instruction name=\"x\" type=\"f32x4\" operands=\"f32\">f($1)"
                "</instruction></instructions>"),
          "operand.xml:4: instruction x uses operand $1 of 1"},
+        {"field.xml",
+         BOARD("field", "x86-64",
+               "<instructions><instruction for=\"a b\" name=\"x.@0\" type=\"f32x4\" operands=\"\">"
+               "f@1()</instruction></instructions>"),
+         "field.xml:4: 'f@1()' names a field that `for` does not have"},
+        {"type.xml",
+         BOARD("type", "x86-64",
+               "<instructions><instruction for=\"9\" name=\"x\" type=\"s@0x4\" operands=\"\">"
+               "f()</instruction></instructions>"),
+         "type.xml:4: 's9x4' is not a value type"},
+        {"lanes.xml",
+         BOARD("lanes", "x86-64",
+               "<instructions><instruction name=\"x\" type=\"f32xN\" operands=\"\">f()"
+               "</instruction></instructions>"),
+         "lanes.xml:4: "},
+        {"list.xml",
+         BOARD("list", "x86-64",
+               "<instructions><instruction for=\"a;\" name=\"x\" type=\"f32\" operands=\"\">f()"
+               "</instruction></instructions>"),
+         "list.xml:4: for: an empty list"},
         {"language.xml",
          BOARD("language", "x86-64", "<flags><language>-std=gnu11</language></flags>"),
          "must begin with -std=c11 -ffp-contract=off"},
