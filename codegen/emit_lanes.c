@@ -33,6 +33,60 @@ ROW_HANDLER(emit_lanes) {
     return true;
 }
 
+/* min(remaining, lanes), an index. */
+static bool count_of(emitter *em, MlirOperation op, const adze_value_type *v, expr remaining, expr *out) {
+    expr lanes = expr_int(em, ADZE_C_INDEX, v->lanes);
+    if (v->scalable) {
+        const char *count = row_all_lanes(em, v);
+        if (!count)
+            return emit_no_row(em, op, adze_arena_printf(em->arena, "vector.lanes of %s", v->spelling));
+        lanes = expr_cast(em, expr_text(ADZE_C_INDEX, PREC_PRIMARY, count), ADZE_C_INDEX);
+    }
+    expr both[] = {remaining, lanes};
+    adze_c_use_runtime(em->m, "adze_int.h");
+    const char *min = strcmp(em->m->index_type, "int") == 0 ? "adze_min_i32" : "adze_min_i64";
+    *out = expr_call(em, ADZE_C_INDEX, min, 2, both);
+    return true;
+}
+
+/* A vector length: a size_t, as the rows want it. vsetvl may give fewer than it could for up to twice what a
+ * register holds, so it is never asked for more than that. */
+static bool set_length(emitter *em, MlirOperation op, const adze_instruction *row, active_lanes *a,
+                       const adze_value_type *v, expr remaining) {
+    expr e;
+    if (!count_of(em, op, v, remaining, &e))
+        return false;
+    e = expr_row(em, op, row, &e);
+    a->type = ADZE_C_INDEX;
+    a->text = emit_declare(em, emit_value_name(em, result_of(op)), "vl");
+    const char *plain = strchr(e.text, ')'); /* without the cast to an index */
+    emit_line(em, "const size_t %s = %s;", a->text, plain ? plain + 1 : e.text);
+    expr count = expr_text(ADZE_C_INDEX, PREC_PRIMARY, a->text);
+    emit_bind(em, result_of(op), expr_cast(em, count, ADZE_C_INDEX));
+    return true;
+}
+
+static bool set_mask(emitter *em, MlirOperation op, const adze_instruction *row, active_lanes *a,
+                     const adze_value_type *v, expr remaining) {
+    bool counted = emit_use_count(em, result_of(op), NULL) > 0;
+    if (counted && strpbrk(remaining.text, "([ ")) {
+        const char *name = emit_declare(em, "remaining", "remaining");
+        emit_line(em, "const %s %s = %s;", adze_c_type(em->m, ADZE_C_INDEX), name, remaining.text);
+        remaining = expr_text(ADZE_C_INDEX, PREC_PRIMARY, name);
+    }
+    expr e = remaining;
+    e = expr_row(em, op, row, &e);
+    a->type = row_type(em, &row->result);
+    a->text = emit_declare(em, emit_value_name(em, result_of(op)), "mask");
+    emit_line(em, "const %s %s = %s;", adze_c_type(em->m, a->type), a->text, e.text);
+    if (!counted)
+        return true;
+    if (!count_of(em, op, v, remaining, &e))
+        return false;
+    emit_pure(em, result_of(op), e);
+    return true;
+}
+
 ROW_HANDLER(emit_active) {
     (void)row;
     const adze_target *t = em->m->target;
@@ -43,48 +97,17 @@ ROW_HANDLER(emit_active) {
         return emit_error(em, op, "more than %d within each other", (int)EMIT_MAX_ACTIVES);
     const char *index = "index";
     const char *mask = adze_arena_printf(em->arena, v.scalable ? "b1xN%u" : "b1x%u", v.lanes);
-    const adze_instruction *length =
-        v.scalable ? row_counting(em, "vector.length", 1, &v) : NULL;
-    const adze_instruction *first =
-        length ? NULL : adze_target_instruction_on(t, "vector.mask.first", mask, 1, &index);
+    const adze_instruction *length = v.scalable ? row_counting(em, "vector.length", 1, &v) : NULL;
+    const adze_instruction *first = adze_target_instruction_on(t, "vector.mask.first", mask, 1, &index);
     if (!length && !first)
         return emit_no_row(em, op, adze_arena_printf(em->arena, "vector.mask.first of %s", mask));
-    expr remaining = emit_use_typed(em, operand_of(op, 0)), e = remaining;
-    bool counted = emit_use_count(em, result_of(op), NULL) > 0;
-    if (counted && !length && strpbrk(remaining.text, "([ ")) {
-        const char *name = emit_declare(em, "remaining", "remaining");
-        emit_line(em, "const %s %s = %s;", adze_c_type(em->m, ADZE_C_INDEX), name, remaining.text);
-        e = remaining = expr_text(ADZE_C_INDEX, PREC_PRIMARY, name);
-    }
     active_lanes *a = &em->actives[em->n_actives];
     *a = (active_lanes){.lanes = v.lanes, .scalable = v.scalable};
-    e = expr_row(em, op, first ? first : length, &e);
-    a->type = first ? row_type(em, &first->result) : (int)ADZE_C_INDEX;
-    a->text = emit_declare(em, emit_value_name(em, result_of(op)), first ? "mask" : "vl");
-    em->n_actives++;
-    if (length && length->result.base == 'n') { /* stays a size_t, which the rows want */
-        const char *inner = strchr(e.text, ')');
-        emit_line(em, "const size_t %s = %s;", a->text, inner ? inner + 1 : e.text);
-        expr count = expr_text(ADZE_C_INDEX, PREC_PRIMARY, a->text);
-        emit_bind(em, result_of(op), expr_cast(em, count, ADZE_C_INDEX));
-        return true;
-    }
-    emit_line(em, "const %s %s = %s;", adze_c_type(em->m, a->type), a->text, e.text);
-    if (!counted)
-        return true;
-    /* min(lanes, remaining) */
-    expr lanes = expr_int(em, ADZE_C_INDEX, v.lanes);
-    if (v.scalable) {
-        const char *count = row_all_lanes(em, &v);
-        if (!count)
-            return emit_no_row(em, op, adze_arena_printf(em->arena, "vector.lanes of %s", v.spelling));
-        lanes = expr_cast(em, expr_text(ADZE_C_INDEX, PREC_PRIMARY, count), ADZE_C_INDEX);
-    }
-    expr both[] = {remaining, lanes};
-    adze_c_use_runtime(em->m, "adze_int.h");
-    const char *min = strcmp(em->m->index_type, "int") == 0 ? "adze_min_i32" : "adze_min_i64";
-    emit_pure(em, result_of(op), expr_call(em, ADZE_C_INDEX, min, 2, both));
-    return true;
+    expr remaining = emit_use_typed(em, operand_of(op, 0));
+    bool ok = length ? set_length(em, op, length, a, &v, remaining)
+                     : set_mask(em, op, first, a, &v, remaining);
+    em->n_actives += ok;
+    return ok;
 }
 
 /* ---- reductions ---- */

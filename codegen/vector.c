@@ -303,7 +303,8 @@ int64_t adze_vector_lanes(adze_context *ctx, const adze_target *target, MlirType
             continue;
         if (!t.scalable && !*scalable && t.lanes > lanes)
             lanes = t.lanes;
-        /* Of a scalable table's types, the one that fills one register: longer ones are groups of them. */
+        /* Scalable: 128 bits times vscale, that is one register of SVE and two of RVV (LMUL 2), unless the
+         * target's figure says other. */
         if (t.scalable) {
             *scalable = true;
             lanes = (int64_t)(adze_target_cost(target, "vscale.bits", 128) / t.bits);
