@@ -1,4 +1,4 @@
-/* The Winograd family (winograd.h): convolutions with windows of 3 in fewer multiplications.
+/* The Winograd family (winograd.h): convolutions in fewer multiplications.
  *
  *   for each row of tiles, for each `tiles` tiles of it
  *     copy    [in0][width][C]        the pixels they read, zero outside x
@@ -48,11 +48,11 @@ static MlirValue binary(winograd *k, const char *op, MlirValue a, MlirValue b) {
 }
 
 /* sum of factors[i] * x[i * step]; zero factors cost nothing, ones no multiplication. */
-static MlirValue combine(winograd *k, const float *factors, int n, const MlirValue *x, int64_t step) {
+static MlirValue combine(winograd *k, const double *factors, int n, const MlirValue *x, int64_t step) {
     MlirValue sum = {NULL};
     for (int pass = 0; pass < 2; pass++) /* a positive term first: no negation */
         for (int i = 0; i < n; i++) {
-            double f = (double)factors[i];
+            double f = factors[i];
             if (f == 0 || (f > 0) != (pass == 0))
                 continue;
             MlirValue term = x[i * step];
@@ -64,17 +64,19 @@ static MlirValue combine(winograd *k, const float *factors, int n, const MlirVal
     return sum;
 }
 
-/* Applies a matrix along both axes of a [n0][n1] array: [m0][n1], then [m0][m1]. Axes of one element stay. */
-static void transform(winograd *k, const float *matrix, int rows, int columns, const int64_t *from, MlirValue *x) {
-    MlirValue half[36], out[36];
-    int64_t n0 = from[0], n1 = from[1], m0 = n0 == 1 ? 1 : rows, m1 = n1 == 1 ? 1 : rows;
-    for (int64_t j = 0; j < n1; j++)
-        for (int64_t i = 0; i < m0; i++)
-            half[i * n1 + j] = n0 == 1 ? x[j] : combine(k, matrix + i * columns, columns, x + j, n1);
-    for (int64_t i = 0; i < m0; i++)
-        for (int64_t j = 0; j < m1; j++)
-            out[i * m1 + j] = n1 == 1 ? half[i] : combine(k, matrix + j * columns, columns, half + i * n1, 1);
-    memcpy(x, out, (size_t)(m0 * m1) * sizeof *x);
+/* Bt x B, or At x A where `output`: [in0][in1] to [in0][in1] or [out0][out1]. */
+static void transform(winograd *k, bool output, MlirValue *x) {
+    enum { POINTS = ADZE_WINOGRAD_IN * ADZE_WINOGRAD_IN };
+    MlirValue half[POINTS], all[POINTS];
+    const adze_winograd_filter *f = k->cut.filter;
+    const int n0 = f[0].in, n1 = f[1].in, m0 = output ? f[0].out : n0, m1 = output ? f[1].out : n1;
+    for (int j = 0; j < n1; j++)
+        for (int i = 0; i < m0; i++)
+            half[i * n1 + j] = n0 == 1 ? x[j] : combine(k, output ? f[0].at[i] : f[0].bt[i], n0, x + j, n1);
+    for (int i = 0; i < m0; i++)
+        for (int j = 0; j < m1; j++)
+            all[i * m1 + j] = n1 == 1 ? half[i] : combine(k, output ? f[1].at[j] : f[1].bt[j], n1, half + i * n1, 1);
+    memcpy(x, all, (size_t)(m0 * m1) * sizeof *x);
 }
 
 static MlirValue load(winograd *k, MlirValue from, MlirValue i, MlirValue j, MlirValue c) {
@@ -156,7 +158,7 @@ static void transform_input(winograd *k, int64_t tiles) {
     for (int64_t i = 0; i < cut->in[0]; i++)
         for (int64_t j = 0; j < cut->in[1]; j++)
             x[i * cut->in[1] + j] = load(k, k->copy, constant(k, i), offset(k, from, j), channel.iv);
-    transform(k, &adze_winograd_bt[0][0], ADZE_WINOGRAD_IN, ADZE_WINOGRAD_IN, cut->in, x);
+    transform(k, false, x);
     for (int64_t p = 0; p < cut->points; p++)
         store(k, x[p], k->xt, constant(k, p), tile.iv, channel.iv);
     adze_for_end(g, &channel, NULL, NULL);
@@ -181,7 +183,7 @@ static bool transform_output(winograd *k, int64_t tiles) {
     MlirValue y[ADZE_WINOGRAD_IN * ADZE_WINOGRAD_IN], index[ADZE_MAX_RANK];
     for (int64_t p = 0; p < cut->points; p++)
         y[p] = load(k, k->sums, constant(k, p), tile.iv, output.iv);
-    transform(k, &adze_winograd_at[0][0], ADZE_WINOGRAD_OUT, ADZE_WINOGRAD_IN, cut->in, y);
+    transform(k, true, y);
     MlirValue bias = {NULL};
     if (k->bias.ptr)
         bias = adze_load(g, k->bias, &output.iv).value;
@@ -350,7 +352,7 @@ bool adze_gen_winograd(adze_gen *g, const adze_schedule *s, MlirValue sums, Mlir
     k.columns = p.columns;
     k.panels = (k.c.outputs + p.columns - 1) / p.columns;
     if (!adze_winograd_cut(&k.c, s->tiles, k.panels * k.columns, &k.cut))
-        return fail(g, "its windows are not of 3 and 1");
+        return fail(g, "its windows have no filter");
     MlirValue w = memref_behind(k.c.w), work = adze_gen_argument(g, "work");
     if (!w.ptr || !work.ptr)
         return fail(g, "its operands are not in memory");

@@ -2,24 +2,71 @@
 #include "codegen/winograd.h"
 #include "codegen/pack.h"
 
-const float adze_winograd_g[ADZE_WINOGRAD_IN][3] = {
-    {1.0f / 4, 0, 0},
-    {-1.0f / 6, -1.0f / 6, -1.0f / 6},
-    {-1.0f / 6, 1.0f / 6, -1.0f / 6},
-    {1.0f / 24, 1.0f / 12, 1.0f / 6},
-    {1.0f / 24, -1.0f / 12, 1.0f / 6},
-    {0, 0, 1},
+#include <string.h>
+
+/* Evaluation at points: Bt, and what G's rows are scaled by. The last point is infinity. */
+static const double points[ADZE_WINOGRAD_IN - 1] = {0, 1, -1, 2, -2, 0.5, -0.5};
+static const struct {
+    int in;
+    double scale[ADZE_WINOGRAD_IN], bt[ADZE_WINOGRAD_IN][ADZE_WINOGRAD_IN];
+} evaluations[] = {
+    {6,
+     {1.0 / 4, -1.0 / 6, -1.0 / 6, 1.0 / 24, 1.0 / 24},
+     {{4, 0, -5, 0, 1, 0},
+      {0, -4, -4, 1, 1, 0},
+      {0, 4, -4, -1, 1, 0},
+      {0, -2, -1, 2, 1, 0},
+      {0, 2, -1, -2, 1, 0},
+      {0, 4, 0, -5, 0, 1}}},
+    {8,
+     {1, -2.0 / 9, -2.0 / 9, 1.0 / 90, 1.0 / 90, 32.0 / 45, 32.0 / 45},
+     {{1, 0, -21.0 / 4, 0, 21.0 / 4, 0, -1, 0},
+      {0, 1, 1, -17.0 / 4, -17.0 / 4, 1, 1, 0},
+      {0, -1, 1, 17.0 / 4, -17.0 / 4, -1, 1, 0},
+      {0, 0.5, 0.25, -2.5, -1.25, 2, 1, 0},
+      {0, -0.5, 0.25, 2.5, -1.25, -2, 1, 0},
+      {0, 2, 4, -2.5, -5, 0.5, 1, 0},
+      {0, -2, 4, 2.5, -5, -0.5, 1, 0},
+      {0, -1, 0, 21.0 / 4, 0, -21.0 / 4, 0, 1}}},
 };
-const float adze_winograd_bt[ADZE_WINOGRAD_IN][ADZE_WINOGRAD_IN] = {
-    {4, 0, -5, 0, 1, 0},  {0, -4, -4, 1, 1, 0}, {0, 4, -4, -1, 1, 0},
-    {0, -2, -1, 2, 1, 0}, {0, 2, -1, -2, 1, 0}, {0, 4, 0, -5, 0, 1},
-};
-const float adze_winograd_at[ADZE_WINOGRAD_OUT][ADZE_WINOGRAD_IN] = {
-    {1, 1, 1, 1, 1, 0},
-    {0, 1, -1, 2, -2, 0},
-    {0, 1, 1, 4, 4, 0},
-    {0, 1, -1, 8, -8, 1},
-};
+
+/* Products of a tile, by the window. */
+static const struct {
+    int window, in;
+} sizes[] = {{3, 6}, {4, 6}, {5, 8}, {6, 8}, {7, 8}};
+
+static double power(double x, int n) {
+    double y = 1;
+    while (n-- > 0)
+        y *= x;
+    return y;
+}
+
+bool adze_winograd_filter_of(int64_t window, adze_winograd_filter *out) {
+    *out = (adze_winograd_filter){.window = 1, .in = 1, .out = 1};
+    if (window == 1)
+        return true;
+    int in = 0;
+    for (size_t i = 0; i < ADZE_COUNT(sizes); i++)
+        if (sizes[i].window == window)
+            in = sizes[i].in;
+    for (size_t e = 0; e < ADZE_COUNT(evaluations); e++) {
+        if (evaluations[e].in != in)
+            continue;
+        const int r = (int)window, m = in - r + 1;
+        *out = (adze_winograd_filter){.window = r, .in = in, .out = m};
+        for (int p = 0; p < in; p++) {
+            const bool infinity = p == in - 1;
+            memcpy(out->bt[p], evaluations[e].bt[p], sizeof out->bt[p]);
+            for (int k = 0; k < r; k++)
+                out->g[p][k] = infinity ? k == r - 1 : evaluations[e].scale[p] * power(points[p], k);
+            for (int i = 0; i < m; i++)
+                out->at[i][p] = infinity ? i == m - 1 : power(points[p], i);
+        }
+        return true;
+    }
+    return false;
+}
 
 static int64_t round_up(int64_t n) { return (n + 15) / 16 * 16; }
 
@@ -31,16 +78,16 @@ bool adze_winograd_cut(const adze_contraction *c, int64_t tiles, int64_t columns
     bool any = false;
     for (int a = 0; a < ADZE_WINOGRAD_AXES; a++) {
         int d = a - (ADZE_WINOGRAD_AXES - c->n); /* a missing first axis has one tile of one */
-        out->out[a] = out->in[a] = out->counts[a] = 1;
+        out->counts[a] = 1;
+        if (!adze_winograd_filter_of(d < 0 ? 1 : c->kernel[d], &out->filter[a]))
+            return false;
+        out->out[a] = out->filter[a].out;
+        out->in[a] = out->filter[a].in;
         if (d < 0)
             continue;
-        if (c->strides[d] != 1 || c->dilations[d] != 1 || (c->kernel[d] != 3 && c->kernel[d] != 1))
+        if (c->strides[d] != 1 || c->dilations[d] != 1)
             return false;
-        if (c->kernel[d] == 3) {
-            any = true;
-            out->out[a] = ADZE_WINOGRAD_OUT;
-            out->in[a] = ADZE_WINOGRAD_IN;
-        }
+        any |= c->kernel[d] > 1;
         out->counts[a] = (c->out[d] + out->out[a] - 1) / out->out[a];
         out->points *= out->in[a];
     }
@@ -55,8 +102,8 @@ bool adze_winograd_cut(const adze_contraction *c, int64_t tiles, int64_t columns
 /* ---- the weight ---- */
 
 /* One axis of G w: what tap k of the window gives to point p. */
-static double factor(int64_t kernel, int64_t point, int64_t k) {
-    return kernel == 3 ? (double)adze_winograd_g[point][k] : 1.0;
+static double factor(const adze_winograd_filter *f, int64_t point, int64_t k) {
+    return f->window == 1 ? 1.0 : f->g[point][k];
 }
 
 bool adze_pack_winograd(adze_pack_site *site, const adze_schedule *s) {
@@ -74,7 +121,7 @@ bool adze_pack_winograd(adze_pack_site *site, const adze_schedule *s) {
         return adze_pack_refuse(site, "lanes, rows, vectors or tiles are missing or make a block too large");
     int64_t panels = (c.outputs + how.columns - 1) / how.columns;
     if (!adze_winograd_cut(&c, s->tiles, panels * how.columns, &w))
-        return adze_pack_refuse(site, "its convolution has other windows than 3 and 1, or is not of floats");
+        return adze_pack_refuse(site, "its convolution has windows without a filter, or is not of floats");
     if (!adze_pack_open(site, &c))
         return false;
     adze_set(c.op, "adze.weight_shape", adze_i64s(ctx, c.ws.rank, c.ws.dims));
@@ -96,7 +143,7 @@ bool adze_pack_winograd(adze_pack_site *site, const adze_schedule *s) {
                     double sum = 0;
                     for (int64_t i = 0; i < kh && m < c.outputs; i++)
                         for (int64_t j = 0; j < kw; j++)
-                            sum += factor(kh, p / w.in[1], i) * factor(kw, p % w.in[1], j) *
+                            sum += factor(&w.filter[0], p / w.in[1], i) * factor(&w.filter[1], p % w.in[1], j) *
                                    (double)from[((i * kw + j) * c.channels + ch) * c.outputs + m];
                     *to = (float)sum;
                 }

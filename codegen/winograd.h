@@ -1,22 +1,30 @@
-/* Winograd's minimal filtering F(4, 3) along the axes with a window of 3 (A. Lavin, S. Gray, "Fast Algorithms for
- * Convolutional Neural Networks", 2015; points 0, 1, -1, 2, -2, infinity):
+/* Winograd's minimal filtering (A. Lavin, S. Gray, "Fast Algorithms for Convolutional Neural Networks", 2015):
  *
- *   Y = At [ (G w Gt) * (Bt d B) ] A      4 outputs of 6 inputs take 6 multiplications instead of 12
+ *   Y = At [ (G w Gt) * (Bt d B) ] A
  *
- * Axes with a window of 1 are left as they are. */
+ * along each axis, `out` results of a window of `window` taps take in = out + window - 1 products instead of out * window.
+ * Bt belongs to the points at which polynomials are evaluated (0, 1, -1, 2, -2, with eight products also 1/2 and -1/2, and
+ * infinity); G and At follow from them. Axes with a window of 1 are left as they are. */
 #ifndef ADZE_CODEGEN_WINOGRAD_H
 #define ADZE_CODEGEN_WINOGRAD_H
 
 #include "codegen/contraction.h"
 
-enum { ADZE_WINOGRAD_OUT = 4, ADZE_WINOGRAD_IN = 6, ADZE_WINOGRAD_AXES = 2 };
+enum { ADZE_WINOGRAD_IN = 8, ADZE_WINOGRAD_AXES = 2 };
 
-extern const float adze_winograd_g[ADZE_WINOGRAD_IN][3];
-extern const float adze_winograd_bt[ADZE_WINOGRAD_IN][ADZE_WINOGRAD_IN];
-extern const float adze_winograd_at[ADZE_WINOGRAD_OUT][ADZE_WINOGRAD_IN];
+/* One axis: matrices row by row, Bt [in][in], At [out][in]. */
+typedef struct adze_winograd_filter {
+    int window, in, out;
+    double g[ADZE_WINOGRAD_IN][ADZE_WINOGRAD_IN]; /* [in][window] */
+    double bt[ADZE_WINOGRAD_IN][ADZE_WINOGRAD_IN], at[ADZE_WINOGRAD_IN][ADZE_WINOGRAD_IN];
+} adze_winograd_filter;
+
+/* The filter for a window; false: there is none. A window of 1: in = out = 1. */
+bool adze_winograd_filter_of(int64_t window, adze_winograd_filter *out);
 
 /* How a contraction is cut into tiles. */
 typedef struct adze_winograd {
+    adze_winograd_filter filter[ADZE_WINOGRAD_AXES];
     int64_t out[ADZE_WINOGRAD_AXES], in[ADZE_WINOGRAD_AXES]; /* extents of a tile; 1 and 1: not transformed */
     int64_t counts[ADZE_WINOGRAD_AXES];                      /* tiles along the axis */
     int64_t points;                                          /* products of a tile */
@@ -24,8 +32,8 @@ typedef struct adze_winograd {
     int64_t copy_width, copy_at, x_at, sums_at, work;
 } adze_winograd;
 
-/* False when the convolution is none that can be cut so: f32, one or two spatial axes with windows of 3 or 1 (at least
- * one of 3), strides and dilations 1, one group. `tiles` and `columns` (outputs, padded) size the work memory. */
+/* False when the convolution is none that can be cut so: f32, one or two spatial axes with windows that have a
+ * filter (not all of 1), strides and dilations 1, one group. `tiles` and `columns` (outputs, padded) size the work memory. */
 bool adze_winograd_cut(const adze_contraction *c, int64_t tiles, int64_t columns, adze_winograd *out);
 
 #endif

@@ -73,11 +73,13 @@ static const char *packed_weight(const adze_checked *c, adze_shape *k) {
     for (int i = 0; i < rank - 2; i++)
         if (__builtin_mul_overflow(i == last && wide ? run : runs, dims[i], i == last && wide ? &run : &runs))
             return "an impossibly large weight";
-    if (points) { /* each axis with a window of 3 has six points */
+    if (points) { /* Winograd products of a tile, by the window of each axis (codegen/winograd.c) */
+        static const int64_t products[] = {1, 0, 6, 6, 8, 8, 8};
         runs = 1;
         for (int i = 0; i < rank - 2; i++)
-            if ((dims[i] != 1 && dims[i] != 3) || __builtin_mul_overflow(runs, dims[i] == 3 ? 6 : 1, &runs))
-                return "Winograd points of windows other than 3 and 1";
+            if (dims[i] > (int64_t)(sizeof products / sizeof *products) || !products[dims[i] - 1] ||
+                __builtin_mul_overflow(runs, products[dims[i] - 1], &runs))
+                return "Winograd points of windows that have no filter";
         if (runs != points)
             return "another number of Winograd points than its windows have";
     }

@@ -83,8 +83,9 @@ void adze_register_block(int64_t outputs, int64_t width, int64_t lanes, int64_t 
  * in vector operations: products, and loads, stores and sums of the transforms a point. */
 static bool winograd(const adze_target *target, const adze_shape *x, const adze_shape *w, const adze_shape *y,
                      MlirOperation conv, adze_schedule *s) {
-    enum { WORK_BYTES = 256 << 10, MOST_TILES = 64, MOST_SPATIAL = 2, OUT = 4, IN = 6 };
-    static const double INPUT = 6.5, OUTPUT = 4.5;
+    enum { WORK_BYTES = 256 << 10, MOST_TILES = 64, MOST_SPATIAL = 2 };
+    static const double INPUT = 7, OUTPUT = 5;
+    static const int products[] = {1, 0, 6, 6, 8, 8, 8}; /* of a tile, by the window (codegen/winograd.c) */
     const int n = x->rank - 2;
     int64_t strides[ADZE_MAX_RANK], dilations[ADZE_MAX_RANK];
     if (n < 1 || n > MOST_SPATIAL || s->lanes < 2 || s->scalable || adze_get_i64(conv, "group") != 1 ||
@@ -93,11 +94,12 @@ static bool winograd(const adze_target *target, const adze_shape *x, const adze_
         return false;
     int64_t points = 1, tiles = 1, pixels = 1, taps = 1, along = 1, channels = w->dims[n], outputs = w->dims[n + 1];
     for (int d = 0; d < n; d++) {
-        if (strides[d] != 1 || dilations[d] != 1 || (w->dims[d] != 3 && w->dims[d] != 1))
+        const int64_t window = w->dims[d];
+        if (strides[d] != 1 || dilations[d] != 1 || window > (int64_t)ADZE_COUNT(products) || !products[window - 1])
             return false;
-        const bool cut = w->dims[d] == 3;
-        along = cut ? (y->dims[1 + d] + OUT - 1) / OUT : y->dims[1 + d];
-        points *= cut ? IN : 1;
+        const int64_t in = products[window - 1], out = in - window + 1;
+        along = (y->dims[1 + d] + out - 1) / out;
+        points *= in;
         taps *= w->dims[d];
         pixels *= y->dims[1 + d];
         tiles *= along;
@@ -176,7 +178,10 @@ static bool contraction(adze_context *ctx, const adze_target *target, const adze
                     has_row(target, "dot4.ss", "s32", s->lanes, false);
         s->depth = four ? 4 : has_row(target, "dot2", "s32", s->lanes, false) ? 2 : 1;
     }
-    int64_t width = y.dims[y.rank - 2], kernel = 1;
+    int along = y.rank - 2; /* the last axis on which something moves */
+    while (along > 1 && y.dims[along] == 1 && x.dims[along] == 1 && w.dims[along - 1] == 1)
+        along--;
+    int64_t width = y.dims[along], kernel = 1;
     for (int d = 0; d < w.rank - 2; d++)
         kernel *= w.dims[d];
     if (kernel == 1) { /* pixels may be one axis */
