@@ -80,6 +80,7 @@ static bool dot(adze_gen *g, const gn_recurrence *s, MlirValue weights, const gn
         carried[i] = s->gate_names[gates[i]];
     }
     gn_loop loop = gn_loop_begin(g, "k", zero, length, n, acc, carried);
+    adze_vectorize(g, &loop.loop);
     adze_scalar v, w, next[GN_MAX_GATES];
     MlirValue x_at[3] = {s->t, s->b, loop.iv};
     if (from)
@@ -121,6 +122,7 @@ static bool gate_sums(adze_gen *g, const gn_recurrence *s, const gn_row *from, i
 static bool start_row(adze_gen *g, const gn_recurrence *s, MlirValue source, const gn_row *to) {
     adze_scalar v = gn_num(g, s->work, 0);
     gn_loop loop = gn_loop_begin(g, "j", adze_index(g, 0), adze_index(g, s->hidden), 0, NULL, NULL);
+    adze_vectorize(g, &loop.loop);
     MlirValue at[3] = {adze_index(g, s->direction), s->b, loop.iv};
     if (source.ptr && !gn_read(g, source, at, s->work, &v))
         return false;
@@ -133,6 +135,7 @@ static void finish_row(adze_gen *g, const gn_recurrence *s, const gn_row *from, 
     if (!to.ptr || mlirValueEqual(from->memref, to))
         return;
     gn_loop loop = gn_loop_begin(g, "j", adze_index(g, 0), adze_index(g, s->hidden), 0, NULL, NULL);
+    adze_vectorize(g, &loop.loop);
     MlirValue at[3] = {adze_index(g, s->direction), s->b, loop.iv};
     gn_store(g, row_load(g, s, from, loop.iv), to, at);
     gn_loop_end(g, &loop, NULL, NULL);
@@ -148,6 +151,7 @@ static void store_y(adze_gen *g, const gn_recurrence *s, MlirValue t, MlirValue 
 /* h = next; y[t] = next */
 static void take_next(adze_gen *g, const gn_recurrence *s) {
     gn_loop loop = gn_loop_begin(g, "j", adze_index(g, 0), adze_index(g, s->hidden), 0, NULL, NULL);
+    adze_vectorize(g, &loop.loop);
     adze_scalar v = row_load(g, s, &s->next, loop.iv);
     row_store(g, &s->h, loop.iv, v);
     if (!s->y.ptr || !has_prefix(&s->next, s->y))

@@ -188,7 +188,9 @@ static bool build(adze_vz *v, MlirType element, MlirValue *acc) {
     }
     if (!fixed || n >= v->lanes) {
         int64_t turns = fixed ? n / v->lanes : -1;
-        int chains = v->n_reductions && turns >= 2 * CHAINS ? CHAINS : 1;
+        int chains = v->n_reductions && v->n_reductions <= CHAINS ? CHAINS / v->n_reductions : 1;
+        while (chains > 1 && (turns < 2 * chains || (chains & (chains - 1))))
+            chains--;
         MlirValue part[CHAINS * ADZE_VZ_MAX_REDUCTIONS], start = low;
         for (int i = 0; i < chains * v->n_reductions; i++) {
             const adze_vz_reduction *r = &v->reductions[i % v->n_reductions];
