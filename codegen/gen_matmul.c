@@ -227,30 +227,20 @@ static bool finish(product *p, int64_t rows, MlirValue count) {
 
 /* `vectors` of l from column p->at[n] + `column` on. */
 static void accumulate(product *p, const gn_lanes *l, int64_t rows, int64_t vectors, MlirValue column) {
-    adze_gen *g = p->g;
-    const int n = (int)(rows * vectors);
-    MlirValue acc[ADZE_MAX_CARRIED], w[ADZE_MAX_CARRIED], zero = gn_lanes_number(l, 0);
-    const char *names[ADZE_MAX_CARRIED];
-    for (int i = 0; i < n; i++) {
+    MlirValue acc[ADZE_MAX_CARRIED], zero = gn_lanes_number(l, 0);
+    for (int64_t i = 0; i < rows * vectors; i++)
         acc[i] = zero;
-        names[i] = adze_arena_printf(g->ctx->arena, "acc%d_%d", i / (int)vectors, i % (int)vectors);
+    gn_block b = {.rows = rows, .vectors = vectors, .depth = p->extent[p->k],
+                  .x = p->memory[A], .x_row = p->step[A][p->m], .x_step = p->step[A][p->k],
+                  .x_at = plus(p, place(p, A), times(p, p->at[p->m], p->step[A][p->m])),
+                  .w = p->memory[B], .w_step = p->step[B][p->k],
+                  .w_at = plus(p, place(p, B), plus(p, p->at[p->n], column))};
+    if (p->panel.ptr) {
+        b.w = p->panel;
+        b.w_step = p->width;
+        b.w_at = column;
     }
-    MlirValue a_at = plus(p, place(p, A), times(p, p->at[p->m], p->step[A][p->m]));
-    MlirValue b_at = p->panel.ptr ? column : plus(p, place(p, B), plus(p, p->at[p->n], column));
-    const int64_t b_step = p->panel.ptr ? p->width : p->step[B][p->k];
-    adze_for loop = adze_for_begin(g, "k", number(p, 0), number(p, p->extent[p->k]), number(p, 1), n, acc, names);
-    memcpy(acc, loop.carried, (size_t)n * sizeof *acc);
-    for (int64_t v = 0; v < vectors; v++)
-        w[v] = gn_lanes_load(l, p->panel.ptr ? p->panel : p->memory[B],
-                             plus(p, plus(p, b_at, times(p, loop.iv, b_step)), number(p, v * l->lanes)));
-    for (int64_t r = 0; r < rows; r++) {
-        MlirValue a = gn_lanes_spread(l, p->memory[A],
-                                      plus(p, plus(p, a_at, times(p, loop.iv, p->step[A][p->k])),
-                                           number(p, r * p->step[A][p->m])));
-        for (int64_t v = 0; v < vectors; v++)
-            acc[r * vectors + v] = gn_lanes_fma(l, a, w[v], acc[r * vectors + v]);
-    }
-    adze_for_end(g, &loop, acc, acc);
+    gn_block_sum(l, &b, acc);
     MlirValue c_at = plus(p, plus(p, place(p, C), times(p, p->at[p->m], p->step[C][p->m])), plus(p, p->at[p->n], column));
     for (int64_t r = 0; r < rows; r++)
         for (int64_t v = 0; v < vectors; v++) {

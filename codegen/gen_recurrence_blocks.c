@@ -14,8 +14,6 @@
 #include "codegen/lanes.h"
 #include "codegen/recurrence.h"
 
-#include <string.h>
-
 enum { STACK_BYTES = 1 << 17 };
 
 typedef struct blocks blocks;
@@ -41,33 +39,28 @@ static MlirValue times(blocks *k, MlirValue a, int64_t n) { return adze_index_mu
 
 /* ---- sums = b + from R, for some of its columns ---- */
 
-/* `vectors` of `l` from `column` on. */
-static void register_block(blocks *k, const gn_lanes *l, MlirValue from, MlirValue column, int64_t vectors) {
-    adze_gen *g = k->g;
+typedef struct columns {
+    blocks *k;
+    MlirValue from;
+} columns;
+
+static void register_block(void *user, const gn_lanes *l, int64_t vectors, MlirValue column) {
+    const columns *c = user;
+    blocks *k = c->k;
     const gn_recurrence *s = k->s;
-    int64_t n = k->block_rows * vectors;
-    MlirValue acc[ADZE_MAX_CARRIED], w[ADZE_MAX_CARRIED];
-    const char *names[ADZE_MAX_CARRIED];
+    MlirValue acc[ADZE_MAX_CARRIED];
     for (int64_t v = 0; v < vectors; v++) {
         MlirValue at = plus(k, column, index_of(k, s->direction * k->all + v * l->lanes));
-        MlirValue start = s->bias.ptr ? gn_lanes_load(l, adze_gen_flat(g, gn_memory(s->bias)), at)
+        MlirValue start = s->bias.ptr ? gn_lanes_load(l, adze_gen_flat(k->g, gn_memory(s->bias)), at)
                                       : gn_lanes_number(l, 0);
-        for (int64_t r = 0; r < k->block_rows; r++) {
+        for (int64_t r = 0; r < k->block_rows; r++)
             acc[r * vectors + v] = start;
-            names[r * vectors + v] = adze_arena_printf(g->ctx->arena, "acc%d_%d", (int)r, (int)v);
-        }
     }
-    adze_for loop = adze_for_begin(g, "k", index_of(k, 0), index_of(k, s->hidden), index_of(k, 1), (int)n, acc, names);
-    memcpy(acc, loop.carried, (size_t)n * sizeof *acc);
-    MlirValue line = plus(k, times(k, loop.iv, k->all), index_of(k, s->direction * s->hidden * k->all));
-    for (int64_t v = 0; v < vectors; v++)
-        w[v] = gn_lanes_load(l, k->weights, plus(k, plus(k, line, column), index_of(k, v * l->lanes)));
-    for (int64_t r = 0; r < k->block_rows; r++) {
-        MlirValue h = gn_lanes_spread(l, from, plus(k, loop.iv, index_of(k, r * s->hidden)));
-        for (int64_t v = 0; v < vectors; v++)
-            acc[r * vectors + v] = gn_lanes_fma(l, h, w[v], acc[r * vectors + v]);
-    }
-    adze_for_end(g, &loop, acc, acc);
+    gn_block b = {.rows = k->block_rows, .vectors = vectors, .depth = s->hidden,
+                  .x = c->from, .x_at = index_of(k, 0), .x_row = s->hidden, .x_step = 1,
+                  .w = k->weights, .w_step = k->all,
+                  .w_at = plus(k, column, index_of(k, s->direction * s->hidden * k->all))};
+    gn_block_sum(l, &b, acc);
     for (int64_t r = 0; r < k->block_rows; r++)
         for (int64_t v = 0; v < vectors; v++)
             gn_lanes_store(l, acc[r * vectors + v], k->sums,
@@ -76,31 +69,9 @@ static void register_block(blocks *k, const gn_lanes *l, MlirValue from, MlirVal
 
 /* Columns first .. first + count. */
 static void product(blocks *k, MlirValue from, int64_t first, int64_t count) {
-    adze_gen *g = k->g;
-    if (k->fresh)
-        return;
-    if (k->wide.scalable) {
-        MlirValue end = index_of(k, first + count);
-        adze_for loop = adze_for_begin(g, "column", index_of(k, first), end, gn_lanes_count(&k->wide), 0, NULL, NULL);
-        gn_lanes_active(&k->wide, adze_index_sub(g, end, loop.iv));
-        register_block(k, &k->wide, from, loop.iv, 1);
-        adze_for_end(g, &loop, NULL, NULL);
-        return;
-    }
-    for (gn_lanes l = k->wide; count > 0; l = gn_lanes_narrower(&l)) {
-        int64_t vectors = count / l.lanes, panels = vectors / k->vectors, rest = vectors % k->vectors;
-        int64_t step = k->vectors * l.lanes, end = first + panels * step;
-        if (panels) {
-            adze_for loop = adze_for_begin(g, "column", index_of(k, first), index_of(k, end), index_of(k, step), 0,
-                                           NULL, NULL);
-            register_block(k, &l, from, loop.iv, k->vectors);
-            adze_for_end(g, &loop, NULL, NULL);
-        }
-        if (rest)
-            register_block(k, &l, from, index_of(k, end), rest);
-        first += vectors * l.lanes;
-        count -= vectors * l.lanes;
-    }
+    columns c = {k, from};
+    if (!k->fresh)
+        gn_columns(&k->wide, k->vectors, first, count, register_block, &c);
 }
 
 /* ---- loops over the units of a block ---- */

@@ -4,6 +4,8 @@
 
 #include <mlir-c/BuiltinAttributes.h>
 
+#include <string.h>
+
 bool gn_lanes_make(adze_gen *g, adze_dtype dtype, int64_t lanes, bool scalable, gn_lanes *out) {
     MlirType element = adze_scalar_type(g->ctx, dtype);
     *out = (gn_lanes){.g = g, .dtype = dtype, .element = element, .type = element, .lanes = 1};
@@ -89,6 +91,52 @@ MlirValue gn_lanes_count(const gn_lanes *l) {
 void gn_lanes_active(const gn_lanes *l, MlirValue remaining) {
     adze_named type = type_of(l);
     adze_build1(&l->g->b, "adze.active", 1, &remaining, adze_index_type(l->g->ctx), 1, &type);
+}
+
+void gn_block_sum(const gn_lanes *l, const gn_block *b, MlirValue *acc) {
+    adze_gen *g = l->g;
+    const int n = (int)(b->rows * b->vectors);
+    const char *names[ADZE_MAX_CARRIED];
+    MlirValue w[ADZE_MAX_CARRIED];
+    for (int i = 0; i < n; i++)
+        names[i] = adze_arena_printf(g->ctx->arena, "acc%d_%d", i / (int)b->vectors, i % (int)b->vectors);
+    adze_for loop = adze_for_begin(g, "k", adze_index(g, 0), adze_index(g, b->depth), adze_index(g, 1), n, acc, names);
+    memcpy(acc, loop.carried, (size_t)n * sizeof *acc);
+    MlirValue w_at = adze_index_add(g, b->w_at, adze_index_mul(g, loop.iv, adze_index(g, b->w_step)));
+    MlirValue x_at = adze_index_add(g, b->x_at, adze_index_mul(g, loop.iv, adze_index(g, b->x_step)));
+    for (int64_t v = 0; v < b->vectors; v++)
+        w[v] = gn_lanes_load(l, b->w, adze_index_add(g, w_at, adze_index(g, v * l->lanes)));
+    for (int64_t r = 0; r < b->rows; r++) {
+        MlirValue x = gn_lanes_spread(l, b->x, adze_index_add(g, x_at, adze_index(g, r * b->x_row)));
+        for (int64_t v = 0; v < b->vectors; v++)
+            acc[r * b->vectors + v] = gn_lanes_fma(l, x, w[v], acc[r * b->vectors + v]);
+    }
+    adze_for_end(g, &loop, acc, acc);
+}
+
+void gn_columns(const gn_lanes *wide, int64_t vectors, int64_t first, int64_t count, gn_columns_f *block, void *user) {
+    adze_gen *g = wide->g;
+    if (wide->scalable) {
+        MlirValue end = adze_index(g, first + count);
+        adze_for loop = adze_for_begin(g, "column", adze_index(g, first), end, gn_lanes_count(wide), 0, NULL, NULL);
+        gn_lanes_active(wide, adze_index_sub(g, end, loop.iv));
+        block(user, wide, 1, loop.iv);
+        adze_for_end(g, &loop, NULL, NULL);
+        return;
+    }
+    for (gn_lanes l = *wide; count > 0; l = gn_lanes_narrower(&l)) {
+        int64_t all = count / l.lanes, rest = all % vectors, step = vectors * l.lanes, end = first + all / vectors * step;
+        if (end > first) {
+            adze_for loop = adze_for_begin(g, "column", adze_index(g, first), adze_index(g, end), adze_index(g, step), 0,
+                                           NULL, NULL);
+            block(user, &l, vectors, loop.iv);
+            adze_for_end(g, &loop, NULL, NULL);
+        }
+        if (rest)
+            block(user, &l, rest, adze_index(g, end));
+        first += all * l.lanes;
+        count -= all * l.lanes;
+    }
 }
 
 MlirValue gn_memory(MlirValue tensor) {

@@ -33,6 +33,20 @@ MlirValue gn_lanes_across(const gn_lanes *l, const char *kind, MlirValue v);
 MlirValue gn_lanes_count(const gn_lanes *l);
 void gn_lanes_active(const gn_lanes *l, MlirValue remaining);
 
+/* A register block: acc[rows][vectors] += sum over k of x[x_at + r * x_row + k * x_step] * w[w_at + k * w_step + ..],
+ * the second side by side in lanes. acc: what it starts from, then the sums. */
+typedef struct gn_block {
+    int64_t rows, vectors, depth;
+    MlirValue x, x_at;
+    int64_t x_row, x_step;
+    MlirValue w, w_at;
+    int64_t w_step;
+} gn_block;
+void gn_block_sum(const gn_lanes *l, const gn_block *b, MlirValue *acc);
+/* Builds `block` for all columns [first, first + count): `vectors` vectors at a time, then fewer, then narrower ones. */
+typedef void gn_columns_f(void *user, const gn_lanes *l, int64_t vectors, MlirValue column);
+void gn_columns(const gn_lanes *wide, int64_t vectors, int64_t first, int64_t count, gn_columns_f *block, void *user);
+
 /* The memory behind a tensor of the kernel's body; null: it is computed. */
 MlirValue gn_memory(MlirValue tensor);
 

@@ -83,6 +83,17 @@ static double macs_einsum(adze_context *ctx, MlirOperation op) {
     return n;
 }
 
+static double macs_attention(adze_context *ctx, MlirOperation op) {
+    adze_shape q, k, v;
+    if (!operand_shape(ctx, op, 0, &q) || !operand_shape(ctx, op, 1, &k) || !operand_shape(ctx, op, 2, &v) ||
+        q.rank != 4 || k.rank != 4 || v.rank != 4)
+        return 0;
+    const char *layout[4];
+    bool last = adze_get_strs(ctx, op, "layout", 4, layout) == 4 && !strcmp(layout[1], "heads_last");
+    double keys = (double)k.dims[last ? 1 : 2];
+    return q.dims[3] > 0 ? count_of(&q) / (double)q.dims[3] * keys * (double)(q.dims[3] + v.dims[3]) : 0;
+}
+
 static const struct {
     const char *op;
     double (*macs)(adze_context *, MlirOperation);
@@ -91,6 +102,7 @@ static const struct {
     {"adze.matmul", macs_matmul},  {"adze.einsum", macs_einsum},
     {"adze.rnn", macs_recurrent},  {"adze.gru", macs_recurrent},
     {"adze.lstm", macs_recurrent}, {"adze.deform_conv", macs_conv},
+    {"adze.attention", macs_attention},
 };
 
 static double macs_of(adze_context *ctx, MlirOperation op) {

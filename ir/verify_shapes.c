@@ -468,6 +468,42 @@ static const char *recurrence(const checked *c) {
     return NULL;
 }
 
+/* q [B,H,S,D], k [B,H,T,D], v [B,H,T,E], y [B,H,S,E], each with its second and third axes exchanged where its layout
+ * is heads_last; mask broadcasts to [B,H,S,T] */
+static const char *attention(const checked *c) {
+    static const char first[] = "heads_first", last[] = "heads_last";
+    const adze_shape *shapes[] = {&c->x[0], &c->x[1], &c->x[2], &c->y[0]};
+    const char *layout[4];
+    int64_t dims[4][4];
+    if (adze_get_strs(c->ctx, c->op, "layout", 4, layout) != 4)
+        return "its layout";
+    for (int i = 0; i < 4; i++) {
+        const bool turned = !strcmp(layout[i], last);
+        if (!turned && strcmp(layout[i], first))
+            return "its layout";
+        if (shapes[i]->rank != 4 || shapes[i]->dtype != c->x[0].dtype)
+            return i == 3 ? BAD_RESULT : BAD_OPERANDS;
+        for (int d = 0; d < 4; d++)
+            dims[i][d] = shapes[i]->dims[turned && d ? d == 3 ? 3 : 3 - d : d];
+        for (int d = 0; d < 4; d++)
+            if (dims[i][d] < 0)
+                return "a bounded extent";
+    }
+    enum { Q, K, V, Y };
+    for (int d = 0; d < 2; d++)
+        if (dims[Q][d] != dims[K][d] || dims[Q][d] != dims[V][d])
+            return BAD_OPERANDS;
+    if (dims[K][2] != dims[V][2] || dims[Q][3] != dims[K][3])
+        return BAD_OPERANDS;
+    adze_shape scores = {.rank = 4, .dims = {dims[Q][0], dims[Q][1], dims[Q][2], dims[K][2]}};
+    if (c->has_x[3] && !broadcasts(&c->x[3], &scores))
+        return BAD_OPERANDS;
+    return dims[Y][0] == dims[Q][0] && dims[Y][1] == dims[Q][1] && dims[Y][2] == dims[Q][2] &&
+                   dims[Y][3] == dims[V][3]
+               ? NULL
+               : BAD_RESULT;
+}
+
 static const char *softmax_codes(const checked *c) {
     int64_t m = adze_get_i64(c->op, "multiplier"), s = adze_get_i64(c->op, "shift");
     if (m < 0 || m > INT32_MAX || s < 0 || s > 62)
@@ -503,6 +539,7 @@ static const struct {
     {ADZE_OP_hardmax, like_x_with_axis},
     {ADZE_OP_lp_norm, like_x_with_axis},
     {ADZE_OP_norm, norm},
+    {ADZE_OP_attention, attention},
     {ADZE_OP_lrn, like_x},
     {ADZE_OP_rnn, recurrence},
     {ADZE_OP_gru, recurrence},

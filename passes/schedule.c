@@ -252,6 +252,27 @@ static bool matmul(adze_context *ctx, const adze_target *target, const adze_grou
     return true;
 }
 
+/* Register blocks of both products: queries by vectors of keys, or of the result's elements. */
+static bool attention(adze_context *ctx, const adze_target *target, MlirOperation op, adze_schedule *s) {
+    enum { KEYS = 64, FEW_KEYS = 96, SCALABLE_ROWS = 8 };
+    adze_shape q, k;
+    const char *layout[4];
+    if (!adze_is_op(op, "adze.attention") || !target || !target->vectors.count ||
+        !adze_value_shape(ctx, mlirOperationGetOperand(op, 0), &q) ||
+        !adze_value_shape(ctx, mlirOperationGetOperand(op, 1), &k) ||
+        adze_get_strs(ctx, op, "layout", 4, layout) != 4)
+        return false;
+    int64_t queries = q.dims[strcmp(layout[0], "heads_last") ? 2 : 1];
+    int64_t keys = k.dims[strcmp(layout[1], "heads_last") ? 2 : 1];
+    s->k_block = keys <= FEW_KEYS ? keys : KEYS;
+    choose_lanes(target, "f32", s->k_block, s);
+    if (s->lanes > 1 && !s->scalable)
+        adze_register_block(s->k_block, queries, s->lanes, target->vectors.count, s);
+    if (s->scalable)
+        s->rows = queries < SCALABLE_ROWS ? queries : SCALABLE_ROWS;
+    return true;
+}
+
 /* ---- recurrences ---- */
 
 /* Register blocks of the product with the state, where the input's is made before: sequences by vectors of gates. */
@@ -302,7 +323,7 @@ MlirAttribute adze_schedule_default(adze_context *ctx, const adze_target *target
     if (adze_is_op(anchor, "adze.matmul") && matmul(ctx, target, group, anchor, &block))
         return adze_schedule_write(ctx, &block);
     block = (adze_schedule){0};
-    if (recurrence(ctx, target, root, &block))
+    if (recurrence(ctx, target, root, &block) || attention(ctx, target, root, &block))
         return adze_schedule_write(ctx, &block);
     if (adze_fuse_class_of(ctx, root) != ADZE_FUSE_OPAQUE && !adze_is_op(root, "tensor.concat") &&
         adze_value_shape(ctx, adze_result(root, 0), &shape)) {
