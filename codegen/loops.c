@@ -224,6 +224,7 @@ static const struct {
     {"dsp", adze_gen_dsp},
     {"dsp_depthwise", adze_gen_dsp_depthwise},
     {"helium", adze_gen_helium},
+    {"helium_depthwise", adze_gen_helium_depthwise},
 };
 
 static bool family_nest(adze_gen *g, const adze_schedule *schedule, MlirValue value, MlirValue memref) {

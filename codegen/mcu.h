@@ -36,12 +36,20 @@ typedef struct adze_requantize_vectors {
     int64_t zero_point;
 } adze_requantize_vectors;
 /* Whether `value` is no more than the requantization of `sums` to signed bytes, without ties. */
+bool adze_requantize_vectors_match(adze_context *ctx, MlirValue sums, MlirValue value, int64_t channels,
+                                   adze_requantize_vectors *out); /* tensors in place of memory */
 bool adze_requantize_vectors_read(adze_gen *g, MlirValue sums, MlirValue value, int64_t channels,
                                   adze_requantize_vectors *out);
+/* Four sums each of `rows` pixels in place, with their multipliers and shifts; still to be clamped. */
+void adze_requantize_vectors_apply(adze_gen *g, const adze_requantize_vectors *r, MlirValue m, MlirValue s, int64_t rows,
+                                   MlirValue *v);
+/* The same of one pixel, where the table of shifts holds 32 - s. */
+void adze_requantize_vectors_left(adze_gen *g, const adze_requantize_vectors *r, MlirValue m, MlirValue left,
+                                  MlirValue *v);
 /* Four channels from `channel` on of `rows` pixels: sums[sum_at[r] ..] to y[y_at[r] ..], all memory as one axis. */
 void adze_requantize_vectors_build(adze_gen *g, const adze_requantize_vectors *r, MlirValue sums, int64_t rows,
                                    const MlirValue *sum_at, MlirValue channel, MlirValue y, const MlirValue *y_at);
 
-adze_family adze_gen_dsp, adze_gen_dsp_depthwise, adze_gen_helium;
+adze_family adze_gen_dsp, adze_gen_dsp_depthwise, adze_gen_helium, adze_gen_helium_depthwise;
 
 #endif

@@ -187,6 +187,12 @@ void adze_pack_weight(adze_pack_site *site, const char *symbol, const adze_shape
     mlirOperationSetOperand(site->call, site->w_arg, weight_value(site->ctx, site->call, symbol, shape));
 }
 
+void adze_pack_table(adze_pack_site *site, int index, const char *name, const adze_tensor *t) {
+    adze_shape shape = adze_pack_shape(site->ctx, t->dtype, t->rank, t->dims);
+    mlirOperationSetOperand(site->call, index,
+                            weight_value(site->ctx, site->call, adze_pack_add_weight(site, name, t), &shape));
+}
+
 void adze_pack_bias(adze_pack_site *site, const adze_contraction *c, const adze_tensor *bias) {
     adze_context *ctx = site->ctx;
     const char *name = adze_arena_printf(ctx->arena, "%s.bias", site->bias_symbol ? site->bias_symbol : site->symbol);

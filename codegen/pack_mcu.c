@@ -55,11 +55,10 @@ static void pack_step(const adze_pack_site *site, const adze_contraction *c, int
 }
 
 /* bias - zero_x * (sum of weights), `columns` of them with zeros at the end. */
-static bool pack_bias(adze_pack_site *site, const adze_contraction *c, int64_t columns) {
-    adze_tensor bias;
-    if (!adze_tensor_new(site->ctx->arena, ADZE_i32, 1, &columns, &bias))
+static bool fold_bias(adze_pack_site *site, const adze_contraction *c, int64_t columns, adze_tensor *out) {
+    if (!adze_tensor_new(site->ctx->arena, ADZE_i32, 1, &columns, out))
         return adze_pack_refuse(site, "its bias is too large");
-    int32_t *to = adze_tensor_data(&bias);
+    int32_t *to = adze_tensor_data(out);
     const int64_t all = c->group * c->outputs, per_output = adze_tensor_count(&site->w) / (size_t)all;
     for (int64_t m = 0; m < columns; m++) {
         int64_t sum = 0;
@@ -68,6 +67,13 @@ static bool pack_bias(adze_pack_site *site, const adze_contraction *c, int64_t c
         int64_t value = (m < all && site->has_bias ? adze_tensor_get_i64(&site->bias, (size_t)m) : 0) - c->zero_x * sum;
         to[m] = (int32_t)(uint32_t)(uint64_t)value; /* sums of 32 bits wrap: so may what is added first */
     }
+    return true;
+}
+
+static bool pack_bias(adze_pack_site *site, const adze_contraction *c, int64_t columns) {
+    adze_tensor bias;
+    if (!fold_bias(site, c, columns, &bias))
+        return false;
     adze_pack_bias(site, c, &bias);
     return true;
 }
@@ -129,19 +135,92 @@ static bool pack_helium(adze_pack_site *site, const adze_contraction *c, const a
 }
 
 /* Depthwise weights stay as they are, [taps][channels]. */
-static bool pack_dsp_depthwise(adze_pack_site *site, const adze_contraction *c, const adze_schedule *s) {
-    int64_t elements = adze_staged_elements(c, false);
+static bool pack_depthwise(adze_pack_site *site, const adze_contraction *c, const adze_schedule *s, adze_dtype work) {
     if (c->channels != 1 || c->outputs != 1 || c->n < 1 || c->group % s->lanes || c->out[c->n - 1] < s->rows)
         return adze_pack_refuse(site, "it is no depthwise convolution of this many channels and pixels");
-    adze_pack_work(site, ADZE_i16, elements);
-    return pack_bias(site, c, c->group);
+    adze_pack_work(site, work, adze_staged_elements(c, false));
+    return true;
+}
+
+static bool pack_dsp_depthwise(adze_pack_site *site, const adze_contraction *c, const adze_schedule *s) {
+    return pack_depthwise(site, c, s, ADZE_i16) && pack_bias(site, c, c->group);
+}
+
+/* Sixteen channels in the order 0 4 8 12, 1 5 9 13, ... : how gen_depthwise.c holds them. */
+static void to_fourths(int32_t *table, int64_t n) {
+    for (int64_t c = 0; c < n; c += 16) {
+        int32_t was[16];
+        memcpy(was, table + c, sizeof was);
+        for (int i = 0; i < 16; i++)
+            table[c + i] = was[4 * (i % 4) + i / 4];
+    }
+}
+
+/* Brings the tables of an epilogue that only requantizes into the order of the sums, shifts as 32 - s. */
+static bool pack_fourths(adze_pack_site *site, const adze_contraction *c) {
+    adze_context *ctx = site->ctx;
+    MlirValue sums = adze_result(c->op, 0);
+    MlirOpOperand use = mlirValueGetFirstUse(sums);
+    adze_requantize_vectors r;
+    if (mlirOpOperandIsNull(use) || !mlirOpOperandIsNull(mlirOpOperandGetNextUse(use)) ||
+        mlirOperationGetNumResults(mlirOpOperandGetOwner(use)) != 1)
+        return false;
+    MlirValue value = adze_result(mlirOpOperandGetOwner(use), 0);
+    MlirOpOperand then = mlirValueGetFirstUse(value);
+    if (mlirOpOperandIsNull(then) || !mlirOpOperandIsNull(mlirOpOperandGetNextUse(then)) ||
+        !adze_is_op(mlirOpOperandGetOwner(then), "bufferization.materialize_in_destination") ||
+        !adze_requantize_vectors_match(ctx, sums, value, c->group, &r))
+        return false;
+    const MlirValue tensors[] = {r.multiplier, r.shift};
+    static const char *const names[] = {"multiplier", "left"};
+    adze_tensor tables[2];
+    int at[2];
+    for (int i = 0; i < 2; i++) {
+        MlirValue arg = mlirOperationGetOperand(adze_defining(tensors[i]), 0);
+        at[i] = mlirValueIsABlockArgument(arg) ? (int)mlirBlockArgumentGetArgNumber(arg) : -1;
+        if (at[i] < 0 || !adze_constant_value(ctx, site->module, mlirOperationGetOperand(site->call, at[i]), &tables[i]) ||
+            tables[i].dtype != ADZE_i32 || (int64_t)adze_tensor_count(&tables[i]) != c->group)
+            return false;
+    }
+    for (int i = 0; i < 2; i++) {
+        adze_tensor t;
+        if (!adze_tensor_new(ctx->arena, ADZE_i32, 1, &c->group, &t))
+            return false;
+        int32_t *to = adze_tensor_data(&t);
+        for (int64_t k = 0; k < c->group; k++) {
+            int32_t v = (int32_t)adze_tensor_get_i64(&tables[i], (size_t)k);
+            to[k] = i ? 32 - v : v;
+        }
+        to_fourths(to, c->group);
+        adze_pack_table(site, at[i], adze_arena_printf(ctx->arena, "%s.%s", site->symbol, names[i]), &t);
+    }
+    adze_set(c->op, "adze.fourths", mlirUnitAttrGet(ctx->mlir));
+    return true;
+}
+
+static bool pack_helium_depthwise(adze_pack_site *site, const adze_contraction *c, const adze_schedule *s) {
+    if (c->x_type != ADZE_i8 || s->rows != 1 || s->lanes != 16)
+        return adze_pack_refuse(site, "its input is unsigned, or the block is not one pixel by sixteen channels");
+    bool paired = true; /* two products of codes fit 16 bits */
+    for (size_t i = 0; i < adze_tensor_count(&site->w); i++)
+        paired &= ((const int8_t *)site->w.data)[i] != INT8_MIN;
+    if (paired)
+        adze_set(c->op, "adze.paired", mlirUnitAttrGet(site->ctx->mlir));
+    adze_tensor bias;
+    if (!pack_depthwise(site, c, s, ADZE_i8) || !fold_bias(site, c, c->group, &bias))
+        return false;
+    if (pack_fourths(site, c))
+        to_fourths(adze_tensor_data(&bias), c->group);
+    adze_pack_bias(site, c, &bias);
+    return true;
 }
 
 bool adze_pack_mcu(adze_pack_site *site, const adze_schedule *s) {
     static const struct {
         const char *family;
         bool (*pack)(adze_pack_site *site, const adze_contraction *c, const adze_schedule *s);
-    } families[] = {{"dsp", pack_dsp}, {"dsp_depthwise", pack_dsp_depthwise}, {"helium", pack_helium}};
+    } families[] = {{"dsp", pack_dsp}, {"dsp_depthwise", pack_dsp_depthwise}, {"helium", pack_helium},
+                    {"helium_depthwise", pack_helium_depthwise}};
     for (size_t i = 0; i < ADZE_COUNT(families); i++) {
         adze_contraction c;
         if (strcmp(families[i].family, s->family))

@@ -13,8 +13,8 @@
 
 enum { LANES = 4 };
 
-/* The memory that operand `i` of the body's operation stands for: an input of the generic that is read by channel. */
-static MlirValue by_channel(adze_gen *g, MlirOperation generic, MlirOperation op, int i) {
+/* The tensor that operand `i` of the body's operation stands for: an argument of the kernel, read by channel. */
+static MlirValue by_channel(MlirOperation generic, MlirOperation op, int i) {
     MlirValue v = mlirOperationGetOperand(op, i);
     if (!mlirValueIsABlockArgument(v))
         return (MlirValue){NULL};
@@ -25,15 +25,15 @@ static MlirValue by_channel(adze_gen *g, MlirOperation generic, MlirOperation op
     MlirOperation from = adze_defining(mlirOperationGetOperand(generic, at));
     return mlirOperationIsNull(from) || !adze_is_op(from, "bufferization.to_tensor")
                ? (MlirValue){NULL}
-               : adze_gen_flat(g, mlirOperationGetOperand(from, 0));
+               : mlirOperationGetOperand(generic, at);
 }
 
-bool adze_requantize_vectors_read(adze_gen *g, MlirValue sums, MlirValue value, int64_t channels,
-                                  adze_requantize_vectors *out) {
+bool adze_requantize_vectors_match(adze_context *ctx, MlirValue sums, MlirValue value, int64_t channels,
+                                   adze_requantize_vectors *out) {
     MlirOperation generic = adze_defining(value);
     adze_shape y;
     if (mlirOperationIsNull(generic) || !adze_is_op(generic, "linalg.generic") || channels % LANES ||
-        !adze_value_shape(g->ctx, value, &y) || y.dtype != ADZE_i8 ||
+        !adze_value_shape(ctx, value, &y) || y.dtype != ADZE_i8 ||
         !mlirValueEqual(mlirOperationGetOperand(generic, 0), sums))
         return false;
     MlirBlock body = mlirRegionGetFirstBlock(mlirOperationGetRegion(generic, 0));
@@ -47,9 +47,19 @@ bool adze_requantize_vectors_read(adze_gen *g, MlirValue sums, MlirValue value, 
         adze_get_i64(requantize, "low") != INT8_MIN || adze_get_i64(requantize, "high") != INT8_MAX)
         return false;
     *out = (adze_requantize_vectors){.zero_point = adze_get_i64(requantize, "zero_point"),
-                                     .multiplier = by_channel(g, generic, requantize, 1),
-                                     .shift = by_channel(g, generic, requantize, 2)};
+                                     .multiplier = by_channel(generic, requantize, 1),
+                                     .shift = by_channel(generic, requantize, 2)};
     return out->multiplier.ptr && out->shift.ptr;
+}
+
+bool adze_requantize_vectors_read(adze_gen *g, MlirValue sums, MlirValue value, int64_t channels,
+                                  adze_requantize_vectors *out) {
+    if (!adze_requantize_vectors_match(g->ctx, sums, value, channels, out))
+        return false;
+    MlirValue *const tensors[] = {&out->multiplier, &out->shift};
+    for (int i = 0; i < 2; i++)
+        *tensors[i] = adze_gen_flat(g, mlirOperationGetOperand(adze_defining(*tensors[i]), 0));
+    return true;
 }
 
 static MlirType words(adze_gen *g) { return adze_vector_of(mlirIntegerTypeGet(g->ctx->mlir, 32), LANES, false); }
@@ -71,19 +81,34 @@ static MlirValue splat(adze_gen *g, int64_t i) {
     return adze_build1(&g->b, "vector.broadcast", 1, &n, words(g), 0, NULL);
 }
 
-void adze_requantize_vectors_build(adze_gen *g, const adze_requantize_vectors *r, MlirValue sums, int64_t rows,
-                                   const MlirValue *sum_at, MlirValue channel, MlirValue y, const MlirValue *y_at) {
-    MlirType codes = adze_vector_of(mlirIntegerTypeGet(g->ctx->mlir, 8), LANES, false);
-    MlirValue m = load(g, r->multiplier, channel, "m"), s = load(g, r->shift, channel, "s");
+void adze_requantize_vectors_apply(adze_gen *g, const adze_requantize_vectors *r, MlirValue m, MlirValue s, int64_t rows,
+                                   MlirValue *v) {
     MlirValue half = two(g, "vector.shl", splat(g, 2 * r->zero_point + 1), two(g, "vector.add", s, number(g, -33)));
     MlirValue left = two(g, "vector.add", s, number(g, -32)); /* shifts to the left by less than nothing */
     left = adze_build_instruction(&g->b, "vector.neg", "s32x4", 1, &left, words(g));
     adze_name_value(g->ctx, half, "half");
     adze_name_value(g->ctx, left, "left");
+    for (int64_t i = 0; i < rows; i++)
+        v[i] = two(g, "vector.shl", two(g, "vector.add", two(g, "vector.mulhi", v[i], m), half), left);
+}
+
+void adze_requantize_vectors_left(adze_gen *g, const adze_requantize_vectors *r, MlirValue m, MlirValue left,
+                                  MlirValue *v) {
+    adze_name_value(g->ctx, left, "left");
+    MlirValue less = adze_build_instruction(&g->b, "vector.not", "s32x4", 1, &left, words(g)); /* s - 33 */
+    MlirValue half = two(g, "vector.shl", splat(g, 2 * r->zero_point + 1), less);
+    *v = two(g, "vector.shl", two(g, "vector.add", two(g, "vector.mulhi", *v, m), half), left);
+}
+
+void adze_requantize_vectors_build(adze_gen *g, const adze_requantize_vectors *r, MlirValue sums, int64_t rows,
+                                   const MlirValue *sum_at, MlirValue channel, MlirValue y, const MlirValue *y_at) {
+    MlirType codes = adze_vector_of(mlirIntegerTypeGet(g->ctx->mlir, 8), LANES, false);
+    MlirValue m = load(g, r->multiplier, channel, "m"), s = load(g, r->shift, channel, "s"), v[ADZE_MAX_CARRIED];
+    for (int64_t i = 0; i < rows; i++)
+        v[i] = load(g, sums, sum_at[i], "v");
+    adze_requantize_vectors_apply(g, r, m, s, rows, v);
     for (int64_t i = 0; i < rows; i++) {
-        MlirValue v = two(g, "vector.mulhi", load(g, sums, sum_at[i], "v"), m);
-        v = two(g, "vector.shl", two(g, "vector.add", v, half), left);
-        v = adze_build_instruction(&g->b, "vector.saturate", "s8x4", 1, &v, codes);
-        adze_build(&g->b, "vector.store", 3, (MlirValue[]){v, y, y_at[i]}, 0, NULL, 0, NULL, 0);
+        MlirValue code = adze_build_instruction(&g->b, "vector.saturate", "s8x4", 1, &v[i], codes);
+        adze_build(&g->b, "vector.store", 3, (MlirValue[]){code, y, y_at[i]}, 0, NULL, 0, NULL, 0);
     }
 }

@@ -90,20 +90,24 @@ bool adze_schedule_mcu(adze_context *ctx, const adze_target *target, const adze_
     for (int d = 0; d < x.rank; d++)
         if (x.dims[d] < 1 || y.dims[d] < 1 || (d < x.rank - 1 && __builtin_mul_overflow(pixels, y.dims[d], &pixels)))
             return false;
-    const int64_t group_count = adze_get_i64(conv, "group"), channels = y.dims[y.rank - 1];
-    if (group_count > 1 && group_count == channels && w.dims[w.rank - 2] == 1 && y.rank > 2 && channels % 4 == 0 &&
-        adze_target_instruction(target, "dsp.smlabb", "s32")) {
+    const int64_t groups = adze_get_i64(conv, "group"), channels = y.dims[y.rank - 1];
+    adze_quant q;
+    bool is_signed = adze_quant_of(ctx, x.element, &q) ? q.storage == ADZE_i8 : x.dtype == ADZE_i8;
+    bool depthwise = groups > 1 && groups == channels && w.dims[w.rank - 2] == 1 && y.rank > 2;
+    if (depthwise && is_signed && channels % 16 == 0 && adze_target_instruction(target, "mull.even", "s16x8")) {
+        *out = (adze_schedule){.family = "helium_depthwise", .lanes = 16, .rows = 1};
+        return true;
+    }
+    if (depthwise && channels % 4 == 0 && adze_target_instruction(target, "dsp.smlabb", "s32")) {
         *out = (adze_schedule){.family = "dsp_depthwise", .lanes = 4, .rows = 1};
         return true;
     }
-    adze_quant q;
-    bool is_signed = adze_quant_of(ctx, x.element, &q) ? q.storage == ADZE_i8 : x.dtype == ADZE_i8;
-    if (group_count == 1 && is_signed && adze_target_instruction(target, "load.words", "s8x16") &&
+    if (groups == 1 && is_signed && adze_target_instruction(target, "load.words", "s8x16") &&
         adze_target_instruction(target, "dot.accumulate", "s8x16")) {
         *out = (adze_schedule){.family = "helium", .lanes = 16, .rows = pixels < 3 ? pixels : 3, .vectors = 2, .depth = 16};
         return true;
     }
-    if (group_count == 1 && adze_target_instruction(target, "dsp.smlad", "s32")) {
+    if (groups == 1 && adze_target_instruction(target, "dsp.smlad", "s32")) {
         *out = (adze_schedule){.family = "dsp", .lanes = 1, .rows = block_rows(pixels), .vectors = 2, .depth = 4};
         return true;
     }
