@@ -1,14 +1,19 @@
-/* The pass "vectorize": marked loops (attribute adze.vectorize) become vectors, all of a loop or nothing.
+/* The pass "vectorize": marked loops (attribute adze.vectorize) become vectors, a whole loop or
+ * nothing of it.
  *
  *   for i in [low, high) { body }
- *     ──► for i in [low, main) step lanes { body on vectors }          main: the end of the last whole turn
- *         for i in [main, high) step lanes { active(high - i); body on vectors }   where lanes can be left out,
- *         for i in [main, high) { body }                                           else; neither if lanes divide
+ *     ──► for i in [low, main) step lanes { body on vectors }
+ *         for i in [main, high) step lanes { active(high - i); body on vectors }    or
+ *         for i in [main, high) { body }
  *
- * Scalable vectors and bare boards run the second loop alone. A loop that carries sums or extremes keeps one
- * vector of them (several where there are many turns, which hides the operation's latency) and combines lanes
- * behind it; there whole turns always come first, since lanes that are off hold anything. What keeps a loop scalar
- * is written on its kernel: adze.scalar. See vectorize.h for how bodies are copied. */
+ * where `main` is the end of the last whole turn; the second loop where lanes can be left out, else
+ * the third; neither where the lanes divide the turns.
+ *
+ * Scalable vectors and bare boards run the second loop alone. A loop that carries sums or extremes
+ * keeps one vector of them (several where there are many turns, which hides the operation's
+ * latency) and combines lanes behind it; there whole turns always come first, since lanes that are
+ * off hold anything. What keeps a loop scalar is written on its kernel: adze.scalar. See
+ * vectorize.h for how bodies are copied. */
 #include "codegen/gen.h"
 #include "codegen/vectorize.h"
 
@@ -19,7 +24,8 @@
 
 #include <string.h>
 
-enum { CHAINS = 4 }; /* partial results side by side: about latency times throughput of an addition */
+/* Partial results side by side: about latency times throughput of an addition. */
+enum { CHAINS = 4 };
 
 static bool is_known(MlirValue index, int64_t *value) {
     MlirOperation op = adze_defining(index);
@@ -29,10 +35,13 @@ static bool is_known(MlirValue index, int64_t *value) {
     return true;
 }
 
-static MlirValue number(adze_vz *v, int64_t value) { return adze_vz_int(v, adze_index_type(v->ctx), value); }
+static MlirValue number(adze_vz *v, int64_t value) {
+    return adze_vz_int(v, adze_index_type(v->ctx), value);
+}
 
 static MlirValue arithmetic(adze_vz *v, const char *op, MlirValue a, MlirValue b) {
-    bool wraps = !strcmp(op, "arith.addi") || !strcmp(op, "arith.subi") || !strcmp(op, "arith.muli");
+    bool wraps =
+        !strcmp(op, "arith.addi") || !strcmp(op, "arith.subi") || !strcmp(op, "arith.muli");
     adze_named nsw = {"overflowFlags", adze_parse_attr(v->ctx, "#arith.overflow<nsw>")};
     return adze_build1(&v->b, op, 2, (MlirValue[]){a, b}, adze_index_type(v->ctx), wraps, &nsw);
 }
@@ -50,7 +59,8 @@ static bool turn(adze_vz *v, MlirValue at, MlirValue *acc) {
     for (int r = 0; r < v->n_reductions; r++) {
         MlirValue x = adze_vz_varying(v, adze_vz_get(v, v->reductions[r].x));
         const adze_vz_reduction *how = &v->reductions[r];
-        if (v->masked && !mlirOperationIsNull(how->compare)) /* NaN goes, as it would in whole turns */
+        if (v->masked &&
+            !mlirOperationIsNull(how->compare)) /* NaN goes, as it would in whole turns */
             x = adze_vz_combine(v, how, adze_vz_neutral(v, how, adze_vz_type(v, how->type)), x);
         if (v->masked)
             x = adze_vz_across(v, how, x);
@@ -60,8 +70,8 @@ static bool turn(adze_vz *v, MlirValue at, MlirValue *acc) {
 }
 
 /* for at in [low, high) step `by`, carrying n values; building goes on inside. */
-static MlirOperation begin_for(adze_vz *v, MlirValue low, MlirValue high, MlirValue by, int n, MlirValue *carried,
-                               MlirValue *at) {
+static MlirOperation begin_for(adze_vz *v, MlirValue low, MlirValue high, MlirValue by, int n,
+                               MlirValue *carried, MlirValue *at) {
     MlirValue operands[3 + CHAINS * ADZE_VZ_MAX_REDUCTIONS] = {low, high, by};
     MlirType types[1 + CHAINS * ADZE_VZ_MAX_REDUCTIONS] = {adze_index_type(v->ctx)};
     MlirLocation locs[1 + CHAINS * ADZE_VZ_MAX_REDUCTIONS];
@@ -71,7 +81,8 @@ static MlirOperation begin_for(adze_vz *v, MlirValue low, MlirValue high, MlirVa
         types[1 + i] = mlirValueGetType(carried[i]);
         locs[1 + i] = loc;
     }
-    MlirOperationState state = mlirOperationStateGet(mlirStringRefCreateFromCString("scf.for"), loc);
+    MlirOperationState state =
+        mlirOperationStateGet(mlirStringRefCreateFromCString("scf.for"), loc);
     mlirOperationStateAddOperands(&state, 3 + n, operands);
     mlirOperationStateAddResults(&state, n, types + 1);
     MlirRegion region = mlirRegionCreate();
@@ -95,8 +106,8 @@ static void end_for(adze_vz *v, MlirOperation loop, adze_builder outer, int n, M
 }
 
 /* Whole turns of `chains` vectors each; acc holds n_reductions values for every chain. */
-static bool whole_turns(adze_vz *v, MlirValue low, MlirValue high, MlirValue lanes, int chains, bool once,
-                        MlirValue *acc) {
+static bool whole_turns(adze_vz *v, MlirValue low, MlirValue high, MlirValue lanes, int chains,
+                        bool once, MlirValue *acc) {
     adze_builder outer = v->b;
     MlirValue at = low, by = lanes;
     MlirOperation loop = {NULL};
@@ -118,8 +129,8 @@ static bool whole_turns(adze_vz *v, MlirValue low, MlirValue high, MlirValue lan
 }
 
 /* The turn with lanes left out (all turns, where there is no other loop). */
-static bool masked_turns(adze_vz *v, MlirValue low, MlirValue high, MlirValue lanes, const char *type,
-                         MlirValue *acc) {
+static bool masked_turns(adze_vz *v, MlirValue low, MlirValue high, MlirValue lanes,
+                         const char *type, MlirValue *acc) {
     adze_builder outer = v->b;
     MlirValue at;
     MlirOperation loop = begin_for(v, low, high, lanes, v->n_reductions, acc, &at);
@@ -159,7 +170,8 @@ static const char *spelling(adze_vz *v, MlirType element) {
     return name ? name : "?";
 }
 
-/* Builds the loops that take v->loop's place; acc: its results. `element`: of the widest vectors in it. */
+/* Builds the loops that take v->loop's place; acc: its results. `element`: of the widest vectors in
+ * it. */
 static bool build(adze_vz *v, MlirType element, MlirValue *acc) {
     MlirValue low = mlirOperationGetOperand(v->loop, 0), high = mlirOperationGetOperand(v->loop, 1);
     MlirType type = adze_vz_type(v, element);
@@ -174,8 +186,9 @@ static bool build(adze_vz *v, MlirType element, MlirValue *acc) {
     if (v->scalable && !adze_target_instruction(v->target, "vector.lanes", spelling(v, element)))
         return adze_vz_fail(v, false, "the number of lanes of %s has no row", spelling(v, element));
     adze_named attr = {"type", adze_str(v->ctx, spelling(v, element))};
-    MlirValue lanes = v->scalable ? adze_build1(&v->b, "adze.lanes", 0, NULL, adze_index_type(v->ctx), 1, &attr)
-                                  : number(v, v->lanes);
+    MlirValue lanes =
+        v->scalable ? adze_build1(&v->b, "adze.lanes", 0, NULL, adze_index_type(v->ctx), 1, &attr)
+                    : number(v, v->lanes);
     if (can_mask && !v->n_reductions && rest && (v->scalable || v->target->bare))
         return masked_turns(v, low, high, lanes, spelling(v, element), acc);
 
@@ -213,11 +226,13 @@ static bool build(adze_vz *v, MlirType element, MlirValue *acc) {
         if (turns && !whole_turns(v, start, end, lanes, 1, turns == 1, part))
             return false;
         for (int r = 0; r < v->n_reductions; r++)
-            acc[r] = adze_vz_combine(v, &v->reductions[r], acc[r], adze_vz_across(v, &v->reductions[r], part[r]));
+            acc[r] = adze_vz_combine(v, &v->reductions[r], acc[r],
+                                     adze_vz_across(v, &v->reductions[r], part[r]));
     }
     if (v->why || !rest)
         return !v->why;
-    return can_mask ? masked_turns(v, end, high, lanes, spelling(v, element), acc) : scalar_turns(v, end, high, acc);
+    return can_mask ? masked_turns(v, end, high, lanes, spelling(v, element), acc)
+                    : scalar_turns(v, end, high, acc);
 }
 
 static bool attempt(adze_vz *v, MlirType element) {
@@ -251,7 +266,8 @@ static void width_of(MlirOperation op, void *user) {
     widths *w = user;
     const bool store = adze_is_op(op, "memref.store");
     for (intptr_t i = 0; i < (store ? 1 : mlirOperationGetNumResults(op)); i++) {
-        MlirType type = mlirValueGetType(store ? mlirOperationGetOperand(op, 0) : mlirOperationGetResult(op, i));
+        MlirType type = mlirValueGetType(store ? mlirOperationGetOperand(op, 0)
+                                               : mlirOperationGetResult(op, i));
         bool scalable, whole = mlirTypeIsAInteger(type) && mlirIntegerTypeGetWidth(type) > 1;
         if (!whole && !mlirTypeIsAFloat(type))
             continue;
@@ -268,8 +284,8 @@ static void width_of(MlirOperation op, void *user) {
 }
 
 static bool with_lanes(adze_vz *v, const widths *w, const char **why) {
-    if (v->hopeless ||
-        (v->lanes < w->least && !adze_vector_has_type(v->ctx, v->target, adze_vz_type(v, w->widest))))
+    if (v->hopeless || (v->lanes < w->least &&
+                        !adze_vector_has_type(v->ctx, v->target, adze_vz_type(v, w->widest))))
         return false;
     for (int masks = 1; masks >= 0 && !v->hopeless; masks--) {
         v->may_mask = masks;
@@ -298,13 +314,15 @@ static bool vectorize(adze_vz *v) {
     adze_walk(v->loop, width_of, &w);
     if (!w.least)
         return adze_vz_fail(v, true, "the target has no vectors of the loop's types");
-    if (is_known(mlirOperationGetOperand(v->loop, 0), &low) && is_known(mlirOperationGetOperand(v->loop, 1), &high))
+    if (is_known(mlirOperationGetOperand(v->loop, 0), &low) &&
+        is_known(mlirOperationGetOperand(v->loop, 1), &high))
         n = high - low;
     v->scalable = w.scalable;
-    /* As many lanes as registers have, but not twice what the turns need; what has no such rows, with fewer lanes,
-     * then with more of them off. */
+    /* As many lanes as registers have, but not twice what the turns need; what has no such rows,
+     * with fewer lanes, then with more of them off. */
     int64_t needed = w.most;
-    bool can_mask = adze_vector_has_active(v->ctx, v->target, adze_vector_of(w.widest, w.least, w.scalable));
+    bool can_mask =
+        adze_vector_has_active(v->ctx, v->target, adze_vector_of(w.widest, w.least, w.scalable));
     while (n >= 0 && !v->scalable && needed > 2 && n < (can_mask ? needed / 2 + 1 : needed))
         needed /= 2;
     const char *why = NULL; /* of the lanes that the widest element asks for */
@@ -328,7 +346,8 @@ static const char mark[] = "adze.vectorize";
 /* Tries every marked loop, outer ones before those in them. */
 static bool visit(adze_vz *v, MlirBlock block) {
     bool changed = false;
-    for (MlirOperation op = mlirBlockGetFirstOperation(block), next; !mlirOperationIsNull(op); op = next) {
+    for (MlirOperation op = mlirBlockGetFirstOperation(block), next; !mlirOperationIsNull(op);
+         op = next) {
         next = mlirOperationGetNextInBlock(op);
         const char *why = NULL;
         if (!mlirAttributeIsNull(adze_get(op, mark))) {
@@ -342,8 +361,8 @@ static bool visit(adze_vz *v, MlirBlock block) {
         }
         bool inside = false;
         for (intptr_t i = 0; i < mlirOperationGetNumRegions(op); i++)
-            for (MlirBlock b = mlirRegionGetFirstBlock(mlirOperationGetRegion(op, i)); !mlirBlockIsNull(b);
-                 b = mlirBlockGetNextInRegion(b))
+            for (MlirBlock b = mlirRegionGetFirstBlock(mlirOperationGetRegion(op, i));
+                 !mlirBlockIsNull(b); b = mlirBlockGetNextInRegion(b))
                 inside |= visit(v, b);
         changed |= inside;
         if (why && !inside && mlirAttributeIsNull(adze_get(v->kernel, "adze.scalar")))
@@ -352,7 +371,8 @@ static bool visit(adze_vz *v, MlirBlock block) {
     return changed;
 }
 
-/* The marked loops of a kernel; those that merge with the one around them have it marked instead. */
+/* The marked loops of a kernel; those that merge with the one around them have it marked instead.
+ */
 typedef struct marked {
     adze_context *ctx;
     MlirOperation *loops;
@@ -401,8 +421,8 @@ static bool tidy(adze_context *ctx, MlirOperation kernel) {
 }
 
 bool adze_codegen_vectorize(adze_context *ctx, MlirModule module, const adze_target *target) {
-    for (MlirOperation op = mlirBlockGetFirstOperation(mlirModuleGetBody(module)); !mlirOperationIsNull(op);
-         op = mlirOperationGetNextInBlock(op)) {
+    for (MlirOperation op = mlirBlockGetFirstOperation(mlirModuleGetBody(module));
+         !mlirOperationIsNull(op); op = mlirOperationGetNextInBlock(op)) {
         if (!adze_is_op(op, "func.func") || mlirAttributeIsNull(adze_get(op, "adze.kernel")))
             continue;
         MlirBlock body = mlirRegionGetFirstBlock(mlirOperationGetRegion(op, 0));

@@ -2,13 +2,14 @@
  *
  * A marked loop is copied, turn by turn, in one of two ways:
  *
- *   scf.for i { y[i] = f(x[i], a) }   ──►   lanes > 0:  %v = vector.load x[i]; %w = f(%v, splat a); vector.store y[i]
- *                                           scalar:     the same operations, but math.exp etc. written out as they
- *                                                       are in vectors, so that a tail gives the vectors' bits
+ *   for i { y[i] = f(x[i], a) }
+ *     ──► lanes > 0:  v = vector.load x[i]; w = f(v, splat a); vector.store w, y[i]
+ *         scalar:     the same operations, but math.exp etc. written out as they are in vectors, so
+ *                     that a tail gives the vectors' bits
  *
- * Every value of the old loop is uniform (the same in all lanes), affine (an index; lane k has k * coef more), or
- * varying (a vector). Copying fails at the first operation that has no row on the target; what was built is then
- * thrown away. */
+ * Every value of the old loop is uniform (the same in all lanes), affine (an index; lane k has k *
+ * coef more), or varying (a vector). Copying fails at the first operation that has no row on the
+ * target; what was built is then thrown away. */
 #ifndef ADZE_CODEGEN_VECTORIZE_H
 #define ADZE_CODEGEN_VECTORIZE_H
 
@@ -30,7 +31,8 @@ typedef struct adze_vz_entry {
 /* One load or store of the loop: for the check that lanes do not meet in memory. */
 typedef struct adze_vz_access {
     MlirOperation op;
-    MlirValue memref;
+    MlirValue memref; /* behind all views */
+    MlirType type;    /* of the view */
     bool store;
     int rank;
     MlirValue index[ADZE_MAX_RANK];
@@ -43,11 +45,11 @@ enum { ADZE_VZ_MAX_REDUCTIONS = 8 };
 typedef struct adze_vz_reduction {
     MlirOperation op;      /* the combining operation */
     MlirOperation compare; /* the comparison, where op selects by it; else null */
-    const char *name; /* "arith.addf" */
-    MlirValue x;      /* its operand that is not the accumulator */
-    MlirType type;    /* of the scalar */
-    const char *kind; /* of vector.reduction */
-    char neutral;     /* 0 1; l h the lowest and highest number, L H of unsigned */
+    const char *name;      /* "arith.addf" */
+    MlirValue x;           /* its operand that is not the accumulator */
+    MlirType type;         /* of the scalar */
+    const char *kind;      /* of vector.reduction */
+    char neutral;          /* 0 1; l h the lowest and highest number, L H of unsigned */
 } adze_vz_reduction;
 
 typedef struct adze_vz_fused {
@@ -61,11 +63,12 @@ typedef struct adze_vz {
     const adze_target *target;
     MlirOperation kernel, loop; /* loop: the scalar one */
     adze_builder b;
-    int64_t lanes; /* 0: a scalar copy */
+    int64_t lanes;     /* 0: a scalar copy */
     int64_t row_lanes; /* of the vector copy, also while a scalar one is made */
     bool scalable;
     bool masked; /* within adze.active */
-    bool may_mask, mask_failed; /* may_mask: tails may be whole vectors with lanes off; that one could not */
+    bool may_mask,
+        mask_failed; /* may_mask: tails may be whole vectors with lanes off; that one could not */
     adze_vz_entry *map;
     size_t map_size, map_count; /* open addressing */
     MlirValue *forced;          /* carried values and results that turned out to vary */
@@ -97,8 +100,9 @@ bool adze_vz_fail(adze_vz *v, bool hopeless, const char *format, ...) ADZE_PRINT
 /* The vector of v->lanes such elements; in scalar copies the element. */
 MlirType adze_vz_type(const adze_vz *v, MlirType element);
 MlirType adze_vz_element(MlirType type); /* of a vector; of a scalar: itself */
-/* The operation `op`; `kind` is what follows the colon of its line in emit_vector.def, or NULL. After a failure
- * (v->why) nothing more is built and the result is null, so that a formula is written without a check a step. */
+/* The operation `op`; `kind` is what follows the colon of its line in emit_vector.def, or NULL.
+ * After a failure (v->why) nothing more is built and the result is null, so that a formula is
+ * written without a check a step. */
 MlirValue adze_vz_op(adze_vz *v, const char *op, const char *kind, int n, const MlirValue *operands,
                      MlirType result, int n_attrs, const adze_named *attrs);
 MlirValue adze_vz_unary(adze_vz *v, const char *op, MlirValue x);
@@ -135,9 +139,11 @@ MlirValue adze_vz_requantize(adze_vz *v, MlirOperation op);
 
 /* ---- vectorize_collapse.c ---- */
 
-/* Makes one loop of `inner` and the loop around it, if nothing but `inner` stands in that: it is gone, and the outer
- * loop does its work. */
+/* Makes one loop of `inner` and the loop around it, if nothing but `inner` stands in that: it is
+ * gone, and the outer loop does its work. */
 bool adze_vz_collapse(adze_vz *v, MlirOperation inner);
+/* The memory as it is before any view of it. */
+MlirValue adze_vz_root(MlirValue memref);
 /* The same memory with another (static) shape. */
 MlirValue adze_vz_view(adze_vz *v, MlirValue memref, const adze_shape *shape);
 

@@ -44,7 +44,8 @@ void adze_vz_set(adze_vz *v, MlirValue old, adze_vz_value value) {
 
 adze_vz_value adze_vz_get(adze_vz *v, MlirValue old) {
     const adze_vz_entry *e = &v->map[place_of(v, old)];
-    return e->old.ptr ? e->value : (adze_vz_value){ADZE_VZ_UNIFORM, old, 0}; /* from outside the loop */
+    return e->old.ptr ? e->value
+                      : (adze_vz_value){ADZE_VZ_UNIFORM, old, 0}; /* from outside the loop */
 }
 
 static void set(adze_vz *v, MlirOperation op, adze_vz_kind kind, MlirValue now, int64_t coef) {
@@ -99,7 +100,8 @@ static bool copy(adze_vz *v, MlirOperation op, const adze_vz_value *in) {
 /* Indices: sums and products of the loop's index keep a known step from lane to lane. */
 static bool affine(adze_vz *v, MlirOperation op, const adze_vz_value *in) {
     int64_t factor, coef = 0;
-    bool a = in[0].kind == ADZE_VZ_AFFINE, c = mlirOperationGetNumOperands(op) > 1 && in[1].kind == ADZE_VZ_AFFINE;
+    bool a = in[0].kind == ADZE_VZ_AFFINE,
+         c = mlirOperationGetNumOperands(op) > 1 && in[1].kind == ADZE_VZ_AFFINE;
     if (adze_is_op(op, "arith.addi")) {
         coef = in[0].coef + in[1].coef;
     } else if (adze_is_op(op, "arith.subi")) {
@@ -125,20 +127,25 @@ static bool affine(adze_vz *v, MlirOperation op, const adze_vz_value *in) {
 static const struct {
     const char *name, *kind; /* attribute */
 } elementwise[] = {
-    {"arith.addf", NULL},         {"arith.subf", NULL},    {"arith.mulf", NULL},      {"arith.divf", NULL},
-    {"arith.negf", NULL},         {"arith.maximumf", NULL},{"arith.minimumf", NULL},  {"arith.maxnumf", NULL},
-    {"arith.minnumf", NULL},      {"arith.addi", NULL},    {"arith.subi", NULL},      {"arith.muli", NULL},
-    {"arith.maxsi", NULL},        {"arith.minsi", NULL},   {"arith.maxui", NULL},     {"arith.minui", NULL},
-    {"arith.andi", NULL},         {"arith.ori", NULL},     {"arith.xori", NULL},      {"arith.shli", NULL},
-    {"arith.shrsi", NULL},        {"arith.shrui", NULL},   {"arith.select", NULL},    {"arith.cmpf", "predicate"},
-    {"arith.cmpi", "predicate"},  {"arith.extsi", NULL},   {"arith.extui", NULL},     {"arith.extf", NULL},
-    {"arith.trunci", NULL},       {"arith.truncf", NULL},  {"arith.sitofp", NULL},    {"arith.uitofp", NULL},
-    {"arith.bitcast", NULL},      {"math.fma", NULL},      {"math.absf", NULL},       {"math.absi", NULL},
-    {"math.sqrt", NULL},          {"math.floor", NULL},    {"math.ceil", NULL},       {"math.roundeven", NULL},
-    {"math.trunc", NULL},         {"math.copysign", NULL},
+    {"arith.addf", NULL},        {"arith.subf", NULL},    {"arith.mulf", NULL},
+    {"arith.divf", NULL},        {"arith.negf", NULL},    {"arith.maximumf", NULL},
+    {"arith.minimumf", NULL},    {"arith.maxnumf", NULL}, {"arith.minnumf", NULL},
+    {"arith.addi", NULL},        {"arith.subi", NULL},    {"arith.muli", NULL},
+    {"arith.maxsi", NULL},       {"arith.minsi", NULL},   {"arith.maxui", NULL},
+    {"arith.minui", NULL},       {"arith.andi", NULL},    {"arith.ori", NULL},
+    {"arith.xori", NULL},        {"arith.shli", NULL},    {"arith.shrsi", NULL},
+    {"arith.shrui", NULL},       {"arith.select", NULL},  {"arith.cmpf", "predicate"},
+    {"arith.cmpi", "predicate"}, {"arith.extsi", NULL},   {"arith.extui", NULL},
+    {"arith.extf", NULL},        {"arith.trunci", NULL},  {"arith.truncf", NULL},
+    {"arith.sitofp", NULL},      {"arith.uitofp", NULL},  {"arith.bitcast", NULL},
+    {"math.fma", NULL},          {"math.absf", NULL},     {"math.absi", NULL},
+    {"math.sqrt", NULL},         {"math.floor", NULL},    {"math.ceil", NULL},
+    {"math.roundeven", NULL},    {"math.trunc", NULL},    {"math.copysign", NULL},
 };
 
-static bool is_index(MlirValue value) { return mlirTypeIsAIndex(mlirValueGetType(value)); }
+static bool is_index(MlirValue value) {
+    return mlirTypeIsAIndex(mlirValueGetType(value));
+}
 
 /* y = max(x, c): where c is a constant and no NaN, a cheaper instruction will do. */
 static const char *row_kind(const adze_vz *v, MlirOperation op, MlirValue last) {
@@ -146,7 +153,8 @@ static const char *row_kind(const adze_vz *v, MlirOperation op, MlirValue last) 
         return NULL;
     MlirOperation constant = adze_defining(last);
     (void)v;
-    return !mlirOperationIsNull(constant) && adze_is_op(constant, "arith.constant") ? "constant" : NULL;
+    return !mlirOperationIsNull(constant) && adze_is_op(constant, "arith.constant") ? "constant"
+                                                                                    : NULL;
 }
 
 /* Which operand of a sum became part of a fused multiply-add in the vector copy; -1: none. */
@@ -171,7 +179,8 @@ static void note_fused(adze_vz *v, MlirOperation op, int operand) {
     v->fused[v->n_fused++] = (adze_vz_fused){op, operand};
 }
 
-/* a * b + c in one operation where the target has it; in scalar copies where the vector copy did. */
+/* a * b + c in one operation where the target has it; in scalar copies where the vector copy did.
+ */
 static bool fuse(adze_vz *v, MlirOperation op, const adze_vz_value *in) {
     if (!adze_is_op(op, "arith.addf"))
         return false;
@@ -181,8 +190,9 @@ static bool fuse(adze_vz *v, MlirOperation op, const adze_vz_value *in) {
             continue;
         MlirValue a = mlirOperationGetOperand(product, 0), b = mlirOperationGetOperand(product, 1);
         MlirType type = mlirValueGetType(a), types[] = {type, type, type};
-        if (v->lanes ? in[i].kind != ADZE_VZ_VARYING || !adze_vz_has(v, "math.fma", NULL, type, 3, types)
-                     : fused_operand(v, op) != i)
+        if (v->lanes
+                ? in[i].kind != ADZE_VZ_VARYING || !adze_vz_has(v, "math.fma", NULL, type, 3, types)
+                : fused_operand(v, op) != i)
             continue;
         MlirValue c = v->lanes ? adze_vz_varying(v, in[1 - i]) : in[1 - i].now;
         if (v->why)
@@ -224,15 +234,16 @@ static bool varying(adze_vz *v, MlirOperation op, const adze_vz_value *in) {
     if (row == ADZE_COUNT(elementwise) && !math && !cast)
         return adze_vz_fail(v, true, "%.*s is no operation on lanes", (int)name.length, name.data);
     if (is_index(mlirOperationGetResult(op, 0)) || is_index(mlirOperationGetOperand(op, n - 1)))
-        return adze_vz_fail(v, true, "%.*s of indices that differ from lane to lane", (int)name.length,
-                            name.data);
+        return adze_vz_fail(v, true, "%.*s of indices that differ from lane to lane",
+                            (int)name.length, name.data);
     if (fuse(v, op, in))
         return !v->why;
     if (adze_is_op(op, "arith.uitofp") || adze_is_op(op, "arith.extui"))
         if (mlirTypeIsAInteger(mlirValueGetType(mlirOperationGetOperand(op, 0))) &&
             mlirIntegerTypeGetWidth(mlirValueGetType(mlirOperationGetOperand(op, 0))) == 1)
             return number_of_truth(v, op, in);
-    bool shared = adze_is_op(op, "arith.select") && in[0].kind == ADZE_VZ_UNIFORM; /* one condition for all */
+    bool shared =
+        adze_is_op(op, "arith.select") && in[0].kind == ADZE_VZ_UNIFORM; /* one condition for all */
     for (intptr_t i = 0; i < n; i++)
         x[i] = shared && i == 0 ? in[i].now : adze_vz_varying(v, in[i]);
     if (v->why)
@@ -261,15 +272,16 @@ static bool varying(adze_vz *v, MlirOperation op, const adze_vz_value *in) {
             snprintf(kind, sizeof kind, "%d", (int)mlirIntegerAttrGetValueInt(attr.value));
             goes_on = kind;
         }
-        y = adze_vz_op(v, elementwise[row].name, goes_on, (int)n, x, type, attr.name != NULL, &attr);
+        y = adze_vz_op(v, elementwise[row].name, goes_on, (int)n, x, type, attr.name != NULL,
+                       &attr);
     }
     v->b.name = NULL;
     set(v, op, ADZE_VZ_VARYING, y, 0);
     return !v->why;
 }
 
-/* Float to an integer as adze_convert.h does it: by way of i32, whose row goes to the nearest end and takes NaN
- * to 0; then to the nearest end of the narrower type. */
+/* Float to an integer as adze_convert.h does it: by way of i32, whose row goes to the nearest end
+ * and takes NaN to 0; then to the nearest end of the narrower type. */
 static bool saturating(adze_vz *v, MlirOperation op, const adze_vz_value *in) {
     MlirType to = mlirValueGetType(mlirOperationGetResult(op, 0));
     MlirType i32 = mlirIntegerTypeGet(v->ctx->mlir, 32);
@@ -279,8 +291,8 @@ static bool saturating(adze_vz *v, MlirOperation op, const adze_vz_value *in) {
         return false;
     unsigned bits = mlirIntegerTypeGetWidth(to);
     MlirType wide = adze_vz_type(v, bits < 32 ? i32 : to);
-    MlirValue y = adze_vz_op(v, bits < 32 || is_signed ? "arith.fptosi" : "arith.fptoui", NULL, 1, &x, wide, 0,
-                             NULL);
+    MlirValue y = adze_vz_op(v, bits < 32 || is_signed ? "arith.fptosi" : "arith.fptoui", NULL, 1,
+                             &x, wide, 0, NULL);
     if (bits < 32) {
         int64_t high = is_signed ? ((int64_t)1 << (bits - 1)) - 1 : ((int64_t)1 << bits) - 1;
         int64_t low = is_signed ? -high - 1 : 0;
@@ -294,7 +306,8 @@ static bool saturating(adze_vz *v, MlirOperation op, const adze_vz_value *in) {
 
 /* ---- control flow: the same for all lanes ---- */
 
-/* Maps what a region yields to what its operation was built to give. False: one varies and was not known to. */
+/* Maps what a region yields to what its operation was built to give. False: one varies and was not
+ * known to. */
 static bool yielded(adze_vz *v, MlirBlock block, const MlirValue *old, intptr_t n, MlirValue *out) {
     MlirOperation end = mlirBlockGetTerminator(block);
     bool ok = true;
@@ -342,7 +355,8 @@ static bool copy_for(adze_vz *v, MlirOperation op, const adze_vz_value *in) {
     }
     if (v->retry)
         return false;
-    MlirOperationState state = mlirOperationStateGet(mlirStringRefCreateFromCString("scf.for"), locs[0]);
+    MlirOperationState state =
+        mlirOperationStateGet(mlirStringRefCreateFromCString("scf.for"), locs[0]);
     mlirOperationStateAddOperands(&state, 3 + n, operands);
     mlirOperationStateAddResults(&state, n, types + 1);
     MlirRegion region = mlirRegionCreate();
@@ -375,16 +389,19 @@ static MlirBlock branch(MlirOperation op, int which) {
     return mlirRegionGetFirstBlock(mlirOperationGetRegion(op, which));
 }
 
-/* Operations that may be computed where the model would not: no memory, no control flow, no division. */
+/* Operations that may be computed where the model would not: no memory, no control flow, no
+ * division. */
 static bool speculates(MlirBlock block) {
     for (MlirOperation op = mlirBlockGetFirstOperation(block); !mlirOperationIsNull(op);
          op = mlirOperationGetNextInBlock(op)) {
         MlirStringRef name = mlirIdentifierStr(mlirOperationGetName(op));
-        bool pure = name.length > 6 && (!memcmp(name.data, "arith.", 6) || !memcmp(name.data, "math.", 5));
-        if (!pure && !adze_is_op(op, "scf.yield") && !adze_is_op(op, "builtin.unrealized_conversion_cast"))
+        bool pure =
+            name.length > 6 && (!memcmp(name.data, "arith.", 6) || !memcmp(name.data, "math.", 5));
+        if (!pure && !adze_is_op(op, "scf.yield") &&
+            !adze_is_op(op, "builtin.unrealized_conversion_cast"))
             return false;
-        if (adze_is_op(op, "arith.divsi") || adze_is_op(op, "arith.remsi") || adze_is_op(op, "arith.divui") ||
-            adze_is_op(op, "arith.remui"))
+        if (adze_is_op(op, "arith.divsi") || adze_is_op(op, "arith.remsi") ||
+            adze_is_op(op, "arith.divui") || adze_is_op(op, "arith.remui"))
             return false;
     }
     return true;
@@ -400,7 +417,8 @@ static bool select_branches(adze_vz *v, MlirOperation op, MlirValue condition) {
         MlirValue y[2];
         for (int k = 0; k < 2; k++)
             y[k] = adze_vz_varying(
-                v, adze_vz_get(v, mlirOperationGetOperand(mlirBlockGetTerminator(branch(op, k)), i)));
+                v,
+                adze_vz_get(v, mlirOperationGetOperand(mlirBlockGetTerminator(branch(op, k)), i)));
         adze_vz_set(v, mlirOperationGetResult(op, i),
                     (adze_vz_value){ADZE_VZ_VARYING, adze_vz_select(v, condition, y[0], y[1]), 0});
     }
@@ -417,7 +435,8 @@ static bool copy_if(adze_vz *v, MlirOperation op, const adze_vz_value *in) {
         return adze_vz_fail(v, true, "a branch has too many results");
     for (intptr_t i = 0; i < n; i++) {
         old[i] = mlirOperationGetResult(op, i);
-        types[i] = is_forced(v, old[i]) ? adze_vz_type(v, mlirValueGetType(old[i])) : mlirValueGetType(old[i]);
+        types[i] = is_forced(v, old[i]) ? adze_vz_type(v, mlirValueGetType(old[i]))
+                                        : mlirValueGetType(old[i]);
     }
     MlirOperation made = adze_build(&v->b, "scf.if", 1, &in[0].now, (int)n, types, 0, NULL, 2);
     adze_builder outer = v->b;
@@ -445,7 +464,8 @@ static bool copy_if(adze_vz *v, MlirOperation op, const adze_vz_value *in) {
 
 static bool one(adze_vz *v, MlirOperation op) {
     for (int i = 0; i < v->n_reductions; i++)
-        if (mlirOperationEqual(v->reductions[i].op, op) || mlirOperationEqual(v->reductions[i].compare, op))
+        if (mlirOperationEqual(v->reductions[i].op, op) ||
+            mlirOperationEqual(v->reductions[i].compare, op))
             return true; /* vectorize.c combines */
     enum { MOST = 3 + MAX_CARRIED };
     adze_vz_value in[MOST];
@@ -467,11 +487,13 @@ static bool one(adze_vz *v, MlirOperation op) {
     if (adze_is_op(op, "scf.if"))
         return copy_if(v, op, in);
     MlirStringRef name = mlirIdentifierStr(mlirOperationGetName(op));
-    if (mlirOperationGetNumRegions(op) || adze_is_op(op, "func.call") || adze_is_op(op, "memref.alloca"))
+    if (mlirOperationGetNumRegions(op) || adze_is_op(op, "func.call") ||
+        adze_is_op(op, "memref.alloca"))
         return adze_vz_fail(v, true, "%.*s inside the loop", (int)name.length, name.data);
     /* also where all lanes share it: tails and full turns give the same bits */
     if (uniform && adze_vz_has_math(op)) {
-        set(v, op, ADZE_VZ_UNIFORM, adze_vz_math(v, op, (MlirValue[]){in[0].now, in[n - 1].now}), 0);
+        set(v, op, ADZE_VZ_UNIFORM, adze_vz_math(v, op, (MlirValue[]){in[0].now, in[n - 1].now}),
+            0);
         return !v->why;
     }
     if (uniform && !v->lanes && fuse(v, op, (adze_vz_value[]){in[0], in[n - 1]}))

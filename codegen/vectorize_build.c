@@ -62,11 +62,12 @@ MlirValue adze_vz_op(adze_vz *v, const char *op, const char *kind, int n, const 
         types[i < 4 ? i : 3] = mlirValueGetType(operands[i]);
         vector |= mlirTypeIsAVector(types[i < 4 ? i : 3]);
     }
-    if (vector && !has_shift(v, op, result, operands) && !adze_vz_has(v, op, kind, result, n, types)) {
+    if (vector && !has_shift(v, op, result, operands) &&
+        !adze_vz_has(v, op, kind, result, n, types)) {
         const char *of = n ? adze_vector_spelling(v->ctx, types[0], 's') : NULL;
         const char *to = mlirTypeIsNull(result) ? NULL : adze_vector_spelling(v->ctx, result, 's');
-        adze_vz_fail(v, false, "%s%s%s of %s to %s has no row", op, kind ? ":" : "", kind ? kind : "",
-                     of ? of : "?", to ? to : "?");
+        adze_vz_fail(v, false, "%s%s%s of %s to %s has no row", op, kind ? ":" : "",
+                     kind ? kind : "", of ? of : "?", to ? to : "?");
         return none;
     }
     return adze_build1(&v->b, op, n, operands, result, n_attrs, attrs);
@@ -77,7 +78,8 @@ MlirValue adze_vz_unary(adze_vz *v, const char *op, MlirValue x) {
 }
 
 MlirValue adze_vz_binary(adze_vz *v, const char *op, MlirValue x, MlirValue y) {
-    return x.ptr ? adze_vz_op(v, op, NULL, 2, (MlirValue[]){x, y}, mlirValueGetType(x), 0, NULL) : x;
+    return x.ptr ? adze_vz_op(v, op, NULL, 2, (MlirValue[]){x, y}, mlirValueGetType(x), 0, NULL)
+                 : x;
 }
 
 MlirValue adze_vz_compare(adze_vz *v, const char *op, int predicate, MlirValue x, MlirValue y) {
@@ -88,14 +90,15 @@ MlirValue adze_vz_compare(adze_vz *v, const char *op, int predicate, MlirValue x
     MlirType bit = mlirIntegerTypeGet(v->ctx->mlir, 1);
     bool vector = mlirTypeIsAVector(mlirValueGetType(x));
     adze_named attr = {"predicate", adze_i64(v->ctx, predicate)};
-    return adze_vz_op(v, op, kind, 2, (MlirValue[]){x, y}, vector ? adze_vz_type(v, bit) : bit, 1, &attr);
+    return adze_vz_op(v, op, kind, 2, (MlirValue[]){x, y}, vector ? adze_vz_type(v, bit) : bit, 1,
+                      &attr);
 }
 
 MlirValue adze_vz_select(adze_vz *v, MlirValue condition, MlirValue x, MlirValue y) {
     if (!x.ptr)
         return x;
-    return adze_vz_op(v, "arith.select", NULL, 3, (MlirValue[]){condition, x, y}, mlirValueGetType(x), 0,
-                      NULL);
+    return adze_vz_op(v, "arith.select", NULL, 3, (MlirValue[]){condition, x, y},
+                      mlirValueGetType(x), 0, NULL);
 }
 
 static MlirValue constant(adze_vz *v, MlirType type, MlirAttribute element) {

@@ -1,10 +1,10 @@
 /* Two loops into one, before a marked loop becomes vectors:
  *
- *   for i in [a, b) { for j in [0, T) { f(x[i, j]) } }     ──►   for i in [a T, b T) { f(x'[i, 0]) }
+ *   for i in [a, b) { for j in [0, T) { f(x[i, j]) } }  ──►  for i in [a T, b T) { f(x'[i, 0]) }
  *
- * where x' is x with i's and j's axes seen as one. Possible when every access has both indices, on neighbouring axes
- * of which the inner one has T elements (axes of one element may lie between), or neither. Rows too short for
- * vectors, or no multiple of them, so become long ones. */
+ * where x' is x with i's and j's axes seen as one. Possible when every access has both indices, on
+ * neighbouring axes of which the inner one has T elements (axes of one element may lie between), or
+ * neither. Rows too short for vectors, or no multiple of them, so become long ones. */
 #include "codegen/vectorize.h"
 
 #include <mlir-c/BuiltinAttributes.h>
@@ -30,7 +30,8 @@ typedef struct access {
 } access;
 
 /* What a load or store does with the indices i and j. False: nothing that one index can do. */
-static bool read_access(adze_vz *v, MlirOperation op, int first, MlirValue i, MlirValue j, int64_t turns, access *out) {
+static bool read_access(adze_vz *v, MlirOperation op, int first, MlirValue i, MlirValue j,
+                        int64_t turns, access *out) {
     *out = (access){.axis_i = -1, .axis_j = -1};
     if (!adze_value_shape(v->ctx, mlirOperationGetOperand(op, first), &out->shape))
         return false;
@@ -49,7 +50,8 @@ static bool read_access(adze_vz *v, MlirOperation op, int first, MlirValue i, Ml
     if (out->axis_i < 0 || out->axis_j < out->axis_i || out->shape.dims[out->axis_j] != turns)
         return false;
     for (int d = 0; d < out->shape.rank; d++)
-        if (out->shape.dims[d] < 0 || (d > out->axis_i && d < out->axis_j && out->shape.dims[d] != 1))
+        if (out->shape.dims[d] < 0 ||
+            (d > out->axis_i && d < out->axis_j && out->shape.dims[d] != 1))
             return false;
     return true;
 }
@@ -77,11 +79,11 @@ static bool all_fit(adze_vz *v, MlirBlock body, MlirValue i, MlirValue j, int64_
     return true;
 }
 
-/* The memory as it is before any view of it. */
-static MlirValue root_of(MlirValue memref) {
+MlirValue adze_vz_root(MlirValue memref) {
     MlirOperation op = adze_defining(memref);
-    return !mlirOperationIsNull(op) && adze_is_op(op, "memref.reinterpret_cast") ? mlirOperationGetOperand(op, 0)
-                                                                                 : memref;
+    return !mlirOperationIsNull(op) && adze_is_op(op, "memref.reinterpret_cast")
+               ? mlirOperationGetOperand(op, 0)
+               : memref;
 }
 
 MlirValue adze_vz_view(adze_vz *v, MlirValue memref, const adze_shape *shape) {
@@ -92,7 +94,7 @@ MlirValue adze_vz_view(adze_vz *v, MlirValue memref, const adze_shape *shape) {
         stride *= shape->dims[d];
     }
     /* A cast counts from where the memory begins, not from where a view of it does. */
-    MlirValue operands[2] = {root_of(memref)};
+    MlirValue operands[2] = {adze_vz_root(memref)};
     int n = 1;
     MlirAttribute layout = mlirMemRefTypeGetLayout(mlirValueGetType(memref));
     if (mlirAttributeIsAStridedLayout(layout)) {
@@ -105,16 +107,18 @@ MlirValue adze_vz_view(adze_vz *v, MlirValue memref, const adze_shape *shape) {
         type = mlirMemRefTypeGet(mlirShapedTypeGetElementType(type), shape->rank, shape->dims,
                                  mlirStridedLayoutAttrGet(mlir, offset, shape->rank, strides),
                                  mlirAttributeGetNull());
-    adze_named attrs[] = {{"operandSegmentSizes", adze_parse_attr(v->ctx, n > 1 ? "array<i32: 1, 1, 0, 0>"
-                                                                                : "array<i32: 1, 0, 0, 0>")},
-                          {"static_offsets", adze_i64s(v->ctx, 1, &offset)},
-                          {"static_sizes", adze_i64s(v->ctx, shape->rank, shape->dims)},
-                          {"static_strides", adze_i64s(v->ctx, shape->rank, strides)}};
+    adze_named attrs[] = {
+        {"operandSegmentSizes",
+         adze_parse_attr(v->ctx, n > 1 ? "array<i32: 1, 1, 0, 0>" : "array<i32: 1, 0, 0, 0>")},
+        {"static_offsets", adze_i64s(v->ctx, 1, &offset)},
+        {"static_sizes", adze_i64s(v->ctx, shape->rank, shape->dims)},
+        {"static_strides", adze_i64s(v->ctx, shape->rank, strides)}};
     return adze_build1(&v->b, "memref.reinterpret_cast", n, operands, type, 4, attrs);
 }
 
 /* The access `op` with i and j as the one index i. */
-static void merge_access(adze_vz *v, MlirOperation op, MlirValue i, MlirValue j, int64_t turns, MlirValue zero) {
+static void merge_access(adze_vz *v, MlirOperation op, MlirValue i, MlirValue j, int64_t turns,
+                         MlirValue zero) {
     access a;
     int first = memref_operand(op);
     read_access(v, op, first, i, j, turns, &a);
@@ -144,23 +148,25 @@ static MlirValue scaled(adze_vz *v, MlirValue bound, int64_t turns) {
     if (is_number(bound, &known))
         return at_top(v, known * turns);
     adze_named nsw = {"overflowFlags", adze_parse_attr(v->ctx, "#arith.overflow<nsw>")};
-    return adze_build1(&v->b, "arith.muli", 2, (MlirValue[]){bound, at_top(v, turns)}, index, 1, &nsw);
+    return adze_build1(&v->b, "arith.muli", 2, (MlirValue[]){bound, at_top(v, turns)}, index, 1,
+                       &nsw);
 }
 
 bool adze_vz_collapse(adze_vz *v, MlirOperation inner) {
     MlirOperation outer = mlirOperationGetParentOperation(inner);
     int64_t low, turns, step;
-    if (mlirOperationIsNull(outer) || !adze_is_op(outer, "scf.for") || mlirOperationGetNumResults(outer) ||
-        mlirOperationGetNumResults(inner))
+    if (mlirOperationIsNull(outer) || !adze_is_op(outer, "scf.for") ||
+        mlirOperationGetNumResults(outer) || mlirOperationGetNumResults(inner))
         return false;
     MlirBlock body = body_of(outer), deep = body_of(inner);
     MlirOperation next = mlirOperationGetNextInBlock(inner);
     if (!mlirOperationEqual(mlirBlockGetFirstOperation(body), inner) ||
         !mlirOperationEqual(next, mlirBlockGetTerminator(body)))
         return false;
-    if (!is_number(mlirOperationGetOperand(inner, 0), &low) || !is_number(mlirOperationGetOperand(inner, 1), &turns) ||
-        !is_number(mlirOperationGetOperand(inner, 2), &step) || low || step != 1 || turns < 1 || turns >= LONG_ENOUGH ||
-        !is_number(mlirOperationGetOperand(outer, 2), &step) || step != 1)
+    if (!is_number(mlirOperationGetOperand(inner, 0), &low) ||
+        !is_number(mlirOperationGetOperand(inner, 1), &turns) ||
+        !is_number(mlirOperationGetOperand(inner, 2), &step) || low || step != 1 || turns < 1 ||
+        turns >= LONG_ENOUGH || !is_number(mlirOperationGetOperand(outer, 2), &step) || step != 1)
         return false;
     MlirValue i = mlirBlockGetArgument(body, 0), j = mlirBlockGetArgument(deep, 0);
     if (!all_fit(v, deep, i, j, turns))
@@ -178,7 +184,8 @@ bool adze_vz_collapse(adze_vz *v, MlirOperation inner) {
     mlirOperationSetOperand(outer, 0, from);
     mlirOperationSetOperand(outer, 1, to);
     MlirOperation end = mlirBlockGetTerminator(deep);
-    for (MlirOperation op = mlirBlockGetFirstOperation(deep), after; !mlirOperationEqual(op, end); op = after) {
+    for (MlirOperation op = mlirBlockGetFirstOperation(deep), after; !mlirOperationEqual(op, end);
+         op = after) {
         after = mlirOperationGetNextInBlock(op);
         mlirOperationMoveBefore(op, inner);
     }

@@ -1,4 +1,5 @@
-/* Loads and stores of a marked loop: one element in each lane becomes a vector where lanes are neighbours. */
+/* Loads and stores of a marked loop: one element in each lane becomes a vector where lanes are
+ * neighbours. */
 #include "codegen/vectorize.h"
 
 #include <mlir-c/BuiltinAttributes.h>
@@ -16,22 +17,26 @@ static adze_vz_access *note(adze_vz *v, MlirOperation op, MlirValue memref, bool
         v->max_accesses = n;
     }
     adze_vz_access *a = &v->accesses[v->n_accesses++];
-    *a = (adze_vz_access){.op = op, .memref = memref, .store = store};
+    *a = (adze_vz_access){
+        .op = op, .memref = adze_vz_root(memref), .type = mlirValueGetType(memref), .store = store};
     return a;
 }
 
-/* Where lane 0 is, and how many elements further the next lane: 0 or 1. Lanes that are neighbours along an axis
- * other than the last (those behind it have one element) get a flat view of the memory. */
+/* Where lane 0 is, and how many elements further the next lane: 0 or 1. Lanes that are neighbours
+ * along an axis other than the last (those behind it have one element) get a flat view of the
+ * memory. */
 static bool address(adze_vz *v, MlirOperation op, int at, bool store, MlirValue *memref, int *rank,
                     MlirValue *index, int64_t *step) {
     *memref = mlirOperationGetOperand(op, at);
     adze_shape shape;
-    if (adze_vz_get(v, *memref).kind != ADZE_VZ_UNIFORM || !adze_value_shape(v->ctx, *memref, &shape))
+    if (adze_vz_get(v, *memref).kind != ADZE_VZ_UNIFORM ||
+        !adze_value_shape(v->ctx, *memref, &shape))
         return adze_vz_fail(v, true, "memory of unknown shape");
     *memref = adze_vz_get(v, *memref).now;
     *rank = shape.rank;
     *step = 0;
-    adze_vz_access unused, *a = v->lanes ? note(v, op, mlirOperationGetOperand(op, at), store) : &unused;
+    adze_vz_access unused,
+        *a = v->lanes ? note(v, op, mlirOperationGetOperand(op, at), store) : &unused;
     a->rank = shape.rank;
     int axis = -1;
     int64_t stride = 1; /* elements; -1: not known */
@@ -56,7 +61,8 @@ static bool address(adze_vz *v, MlirOperation op, int at, bool store, MlirValue 
         return true;
     int64_t count = adze_shape_count(&shape);
     if (count < 0)
-        return adze_vz_fail(v, true, "neighbours lie along an axis of memory whose shape is not fixed");
+        return adze_vz_fail(v, true,
+                            "neighbours lie along an axis of memory whose shape is not fixed");
     adze_shape flat = {.element = shape.element, .dtype = shape.dtype, .rank = 1, .dims = {count}};
     MlirType index_type = adze_index_type(v->ctx);
     MlirValue sum = {NULL};
@@ -68,9 +74,11 @@ static bool address(adze_vz *v, MlirOperation op, int at, bool store, MlirValue 
             if (stride != 1) {
                 adze_named value = {"value", mlirIntegerAttrGet(index_type, stride)};
                 MlirValue by = adze_build1(&v->b, "arith.constant", 0, NULL, index_type, 1, &value);
-                term = adze_build1(&v->b, "arith.muli", 2, (MlirValue[]){term, by}, index_type, 1, &nsw);
+                term = adze_build1(&v->b, "arith.muli", 2, (MlirValue[]){term, by}, index_type, 1,
+                                   &nsw);
             }
-            sum = sum.ptr ? adze_build1(&v->b, "arith.addi", 2, (MlirValue[]){sum, term}, index_type, 1, &nsw)
+            sum = sum.ptr ? adze_build1(&v->b, "arith.addi", 2, (MlirValue[]){sum, term},
+                                        index_type, 1, &nsw)
                           : term;
         }
         stride *= shape.dims[d];
@@ -150,11 +158,11 @@ static bool may_alias(const adze_vz *v, MlirValue memref) {
         mlirArrayAttrGetElement(all, i), mlirStringRefCreateFromCString("adze.alias")));
 }
 
-/* What is stored in the loop may be touched again only by the lane that stored it: along an axis on which lanes
- * differ, every access has the very same index. */
+/* What is stored in the loop may be touched again only by the lane that stored it: along an axis on
+ * which lanes differ, every access has the very same index. */
 static bool same_lane(const adze_vz_access *a, const adze_vz_access *b) {
     bool moves = false;
-    if (a->rank != b->rank)
+    if (a->rank != b->rank || !mlirTypeEqual(a->type, b->type))
         return false;
     for (int d = 0; d < a->rank; d++) {
         if (!a->moves[d] && !b->moves[d])

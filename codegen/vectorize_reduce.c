@@ -1,5 +1,5 @@
-/* Values carried around a marked loop: acc = combine(acc, x). Lanes keep partial results, which are combined
- * behind the loop. */
+/* Values carried around a marked loop: acc = combine(acc, x). Lanes keep partial results, which are
+ * combined behind the loop. */
 #include "codegen/vectorize.h"
 
 #include <mlir-c/BuiltinAttributes.h>
@@ -13,10 +13,11 @@ static const struct {
     const char *op, *kind;
     char neutral;
 } combines[] = {
-    {"arith.addf", "add", '0'},          {"arith.addi", "add", '0'},          {"arith.mulf", "mul", '1'},
-    {"arith.muli", "mul", '1'},          {"arith.maximumf", "maximumf", 'l'}, {"arith.minimumf", "minimumf", 'h'},
-    {"arith.maxsi", "maxsi", 'l'},       {"arith.minsi", "minsi", 'h'},       {"arith.maxui", "maxui", 'L'},
-    {"arith.minui", "minui", 'H'},
+    {"arith.addf", "add", '0'},          {"arith.addi", "add", '0'},
+    {"arith.mulf", "mul", '1'},          {"arith.muli", "mul", '1'},
+    {"arith.maximumf", "maximumf", 'l'}, {"arith.minimumf", "minimumf", 'h'},
+    {"arith.maxsi", "maxsi", 'l'},       {"arith.minsi", "minsi", 'h'},
+    {"arith.maxui", "maxui", 'L'},       {"arith.minui", "minui", 'H'},
 };
 
 static bool used_once(MlirValue value) {
@@ -24,7 +25,9 @@ static bool used_once(MlirValue value) {
     return !mlirOpOperandIsNull(use) && mlirOpOperandIsNull(mlirOpOperandGetNextUse(use));
 }
 
-static bool is(MlirValue a, MlirValue b) { return mlirValueEqual(a, b); }
+static bool is(MlirValue a, MlirValue b) {
+    return mlirValueEqual(a, b);
+}
 
 /* acc = combine(acc, x) */
 static bool plain(adze_vz_reduction *r, MlirValue acc) {
@@ -48,7 +51,8 @@ static bool chosen(adze_vz_reduction *r, MlirValue acc) {
     r->x = mlirOperationGetOperand(r->op, 1);
     r->compare = adze_defining(mlirOperationGetOperand(r->op, 0));
     if (mlirOperationIsNull(r->compare) || !adze_is_op(r->compare, "arith.cmpf") ||
-        !used_once(mlirOperationGetResult(r->compare, 0)) || !is(mlirOperationGetOperand(r->compare, 0), r->x) ||
+        !used_once(mlirOperationGetResult(r->compare, 0)) ||
+        !is(mlirOperationGetOperand(r->compare, 0), r->x) ||
         !is(mlirOperationGetOperand(r->compare, 1), acc) || is(r->x, acc))
         return false;
     int uses = 0;
@@ -73,8 +77,8 @@ bool adze_vz_reductions(adze_vz *v) {
     for (intptr_t i = 0; i < n; i++) {
         MlirValue acc = mlirBlockGetArgument(body, 1 + i), next = mlirOperationGetOperand(end, i);
         adze_vz_reduction r = {.op = adze_defining(next), .type = mlirValueGetType(acc)};
-        if (mlirOperationIsNull(r.op) || !mlirBlockEqual(mlirOperationGetBlock(r.op), body) || !used_once(next) ||
-            !(plain(&r, acc) || chosen(&r, acc)))
+        if (mlirOperationIsNull(r.op) || !mlirBlockEqual(mlirOperationGetBlock(r.op), body) ||
+            !used_once(next) || !(plain(&r, acc) || chosen(&r, acc)))
             return adze_vz_fail(v, true, "a turn needs a result of the one before it");
         v->reductions[v->n_reductions++] = r;
     }
@@ -105,7 +109,8 @@ MlirValue adze_vz_combine(adze_vz *v, const adze_vz_reduction *r, MlirValue acc,
     MlirOperation product = x.ptr ? adze_defining(x) : (MlirOperation){NULL};
     if (!v->why && !strcmp(r->name, "arith.addf") && !mlirOperationIsNull(product) &&
         adze_is_op(product, "arith.mulf") && mlirTypeIsAVector(mlirValueGetType(x)))
-        return adze_vz_fma(v, mlirOperationGetOperand(product, 0), mlirOperationGetOperand(product, 1), acc);
+        return adze_vz_fma(v, mlirOperationGetOperand(product, 0),
+                           mlirOperationGetOperand(product, 1), acc);
     return adze_vz_binary(v, r->name, acc, x);
 }
 

@@ -1,11 +1,12 @@
-/* adze.requantize on vectors: clamp(zero_point + round_half_even(acc * m / 2^s), low, high) from the upper half of the
- * 64-bit product, bit for bit.
+/* adze.requantize on vectors: clamp(zero_point + round_half_even(acc * m / 2^s), low, high) from
+ * the upper half of the 64-bit product, bit for bit.
  *
  *   no product lies halfway (ir/integer.h: adze_requant_untied, or adze.untied on the operation):
  *       (mulhi(acc, m) + (2 zero_point + 1) * 2^(s-33)) >> (s-32)
- *   otherwise the half that was rounded up is seen (lower half 0, upper half 2^(s-33) above a multiple) and an odd
- *   result goes back by one.
- *   s < 33: acc is known to be small, and acc * 2^k takes its place with s + k. */
+ *
+ * Otherwise the half that was rounded up is seen (lower half 0, upper half 2^(s-33) above a
+ * multiple) and an odd result goes back by one. s < 33: acc must be known to be small, and acc *
+ * 2^k takes its place with s + k. */
 #include "codegen/vectorize.h"
 #include "ir/integer.h"
 
@@ -45,7 +46,10 @@ static void range_of(MlirValue value, int depth, double *low, double *high) {
         range_of(mlirOperationGetOperand(op, 0), depth - 1, low, high);
     } else if (adze_is_op(op, "arith.extui")) {
         *low = 0;
-        *high = ldexp(1, (int)mlirIntegerTypeGetWidth(mlirValueGetType(mlirOperationGetOperand(op, 0)))) - 1;
+        *high =
+            ldexp(1,
+                  (int)mlirIntegerTypeGetWidth(mlirValueGetType(mlirOperationGetOperand(op, 0)))) -
+            1;
     } else if (sum || difference || adze_is_op(op, "arith.muli")) {
         range_of(mlirOperationGetOperand(op, 0), depth - 1, &a, &b);
         range_of(mlirOperationGetOperand(op, 1), depth - 1, &c, &d);
@@ -86,7 +90,8 @@ static MlirValue upper_half(adze_vz *v, MlirValue x, MlirValue y) {
 }
 
 /* s: the vector of shifts, or null where `shift` is all of them. */
-static MlirValue untied(adze_vz *v, MlirValue acc, MlirValue m, MlirValue s, int64_t shift, int64_t zero_point) {
+static MlirValue untied(adze_vz *v, MlirValue acc, MlirValue m, MlirValue s, int64_t shift,
+                        int64_t zero_point) {
     MlirValue upper = upper_half(v, acc, m);
     if (!s.ptr) {
         upper = with(v, "arith.addi", upper, (2 * zero_point + 1) * ((int64_t)1 << (shift - 33)));
@@ -94,7 +99,8 @@ static MlirValue untied(adze_vz *v, MlirValue acc, MlirValue m, MlirValue s, int
     }
     MlirValue one = adze_vz_int(v, mlirValueGetType(s), 2 * zero_point + 1);
     MlirValue add = binary(v, "arith.shli", one, with(v, "arith.subi", s, 33));
-    return binary(v, "arith.shrsi", binary(v, "arith.addi", upper, add), with(v, "arith.subi", s, 32));
+    return binary(v, "arith.shrsi", binary(v, "arith.addi", upper, add),
+                  with(v, "arith.subi", s, 32));
 }
 
 static MlirValue tied(adze_vz *v, MlirValue acc, MlirValue m, int64_t shift, int64_t zero_point) {
@@ -104,7 +110,8 @@ static MlirValue tied(adze_vz *v, MlirValue acc, MlirValue m, int64_t shift, int
     if (!y.ptr)
         return y;
     /* zero where the product lies halfway */
-    MlirValue off = binary(v, "arith.ori", lower, with(v, "arith.xori", with(v, "arith.andi", upper, mask), half));
+    MlirValue off = binary(v, "arith.ori", lower,
+                           with(v, "arith.xori", with(v, "arith.andi", upper, mask), half));
     MlirValue zero = adze_vz_int(v, mlirValueGetType(y), 0);
     MlirValue halfway = adze_vz_compare(v, "arith.cmpi", 0, off, zero);
     y = binary(v, "arith.subi", y, adze_vz_select(v, halfway, with(v, "arith.andi", y, 1), zero));
@@ -127,13 +134,15 @@ MlirValue adze_vz_requantize(adze_vz *v, MlirOperation op) {
         double reach = fmax(-low, high);
         int64_t k = s_known < 33 ? 33 - s_known : 0;
         if (ldexp(reach, (int)k) >= 0x1p31) {
-            adze_vz_fail(v, true, "a requantization by more than the upper half of its product tells");
+            adze_vz_fail(v, true,
+                         "a requantization by more than the upper half of its product tells");
             return (MlirValue){NULL};
         }
         if (k)
             acc = with(v, "arith.shli", acc, k);
         /* shifting acc brings its factors of two; what ties is the same */
-        if (adze_requant_untied((int32_t)m_known, (int32_t)(s_known + k), ldexp(reach, (int)k), zero_point))
+        if (adze_requant_untied((int32_t)m_known, (int32_t)(s_known + k), ldexp(reach, (int)k),
+                                zero_point))
             y = untied(v, acc, m, s, s_known + k, zero_point);
         else
             y = tied(v, acc, m, s_known + k, zero_point);

@@ -1,9 +1,9 @@
-/* The pass "vectorize": each case is one level-3 kernel, once as it is and once through the pass, both compiled for
- * the target and called (vectorize_main.c) on the same data, which has NaN, infinities, zeros and denormals in it;
- * for many numbers of elements.
+/* The pass "vectorize": each case is one level-3 kernel, once as it is and once through the pass,
+ * both compiled for the target and called (vectorize_main.c) on the same data, which has NaN,
+ * infinities, zeros and denormals in it; for many numbers of elements.
  *
- * Targets that this machine can run, by itself or emulated. test_vectorize [-t TARGET] [NAME...]; GEN_SHOW=1 prints
- * the C and why a kernel stayed scalar. */
+ * Targets that this machine can run, by itself or emulated. test_vectorize [-t TARGET] [NAME...];
+ * GEN_SHOW=1 prints the C and why a kernel stayed scalar. */
 #include "codegen/emit.h"
 #include "codegen/gen.h"
 
@@ -75,20 +75,28 @@ static MlirModule kernel(adze_context *ctx, const vector_case *c, int n, bool ma
     int count = split(c, n, names, types);
     adze_text t = {0}, list = {0};
     for (int i = 0; i < count; i++)
-        adze_text_printf(&list, "%s%%%s: memref<%s> {adze.name = \"%s\", adze.access = \"%s\"}", i ? ", " : "",
-                         names[i], types[i], names[i], i == count - 1 ? "write" : "read");
+        adze_text_printf(&list, "%s%%%s: memref<%s> {adze.name = \"%s\", adze.access = \"%s\"}",
+                         i ? ", " : "", names[i], types[i], names[i],
+                         i == count - 1 ? "write" : "read");
     const char *parameters = list.data ? list.data : "";
-    adze_text_printf(&t, "module attributes {adze.level = 3 : i64} {\nfunc.func @run(%s) attributes {adze.entry} {\n"
-                         "func.call @kernel(", parameters);
+    adze_text_printf(
+        &t,
+        "module attributes {adze.level = 3 : i64} {\nfunc.func @run(%s) attributes {adze.entry} {\n"
+        "func.call @kernel(",
+        parameters);
     for (int i = 0; i < count; i++)
         adze_text_printf(&t, "%s%%%s", i ? ", " : "", names[i]);
     adze_text_puts(&t, ") : (");
     for (int i = 0; i < count; i++)
         adze_text_printf(&t, "%smemref<%s>", i ? ", " : "", types[i]);
-    adze_text_printf(&t, ") -> ()\nreturn\n}\nfunc.func private @kernel(%s) attributes {adze.kernel} {\n", parameters);
-    adze_text_printf(&t, "%%n = arith.constant %d : index\n%%c0 = arith.constant 0 : index\n"
-                         "%%c1 = arith.constant 1 : index\n%%f0 = arith.constant 0.0 : f32\n"
-                         "%%f1 = arith.constant 1.0 : f32\n", n);
+    adze_text_printf(
+        &t, ") -> ()\nreturn\n}\nfunc.func private @kernel(%s) attributes {adze.kernel} {\n",
+        parameters);
+    adze_text_printf(&t,
+                     "%%n = arith.constant %d : index\n%%c0 = arith.constant 0 : index\n"
+                     "%%c1 = arith.constant 1 : index\n%%f0 = arith.constant 0.0 : f32\n"
+                     "%%f1 = arith.constant 1.0 : f32\n",
+                     n);
     put(&t, c->body, n, mark);
     adze_text_puts(&t, "return\n}\n}\n");
     MlirModule module = adze_module_parse(ctx, t.data, c->name);
@@ -103,8 +111,8 @@ static MlirModule kernel(adze_context *ctx, const vector_case *c, int n, bool ma
 }
 
 /* Appends `void PREFIX_CASE_SIZE(void **p)`. True when the kernel has vectors. */
-static bool emit(adze_context *ctx, const adze_target *target, int number, int n, bool vectors, adze_text *c,
-                 adze_text *headers) {
+static bool emit(adze_context *ctx, const adze_target *target, int number, int n, bool vectors,
+                 adze_text *c, adze_text *headers) {
     MlirModule module = kernel(ctx, &cases[number], n, vectors);
     if (vectors && !adze_codegen_vectorize(ctx, module, target))
         fail_msg("'%s' fails", cases[number].name);
@@ -112,7 +120,8 @@ static bool emit(adze_context *ctx, const adze_target *target, int number, int n
         fail_msg("'%s' does not verify", cases[number].name);
     adze_c_module m;
     const char *name = adze_arena_printf(ctx->arena, "%c%d_%d", vectors ? 'v' : 's', number, n);
-    if (!adze_c_module_read(ctx, module, name, ADZE_WEIGHTS_C, target, &m) || !adze_emit_kernels(&m)) {
+    if (!adze_c_module_read(ctx, module, name, ADZE_WEIGHTS_C, target, &m) ||
+        !adze_emit_kernels(&m)) {
         adze_text t = {0}, ir = {0};
         adze_diagnostics_print(&ctx->diags, &t);
         adze_module_print(module, &ir);
@@ -120,7 +129,9 @@ static bool emit(adze_context *ctx, const adze_target *target, int number, int n
     }
     for (int i = 0; i < m.n_runtime; i++)
         if (!headers->data || !strstr(headers->data, m.runtime[i]))
-            adze_text_printf(headers, m.runtime[i][0] == '<' ? "#include %s\n" : "#include \"%s\"\n", m.runtime[i]);
+            adze_text_printf(headers,
+                             m.runtime[i][0] == '<' ? "#include %s\n" : "#include \"%s\"\n",
+                             m.runtime[i]);
     const adze_c_kernel *k = &m.kernels[0];
     const char *why = adze_get_str(ctx, k->op, "adze.scalar");
     if (getenv("GEN_SHOW") && vectors)
@@ -139,12 +150,13 @@ static bool emit(adze_context *ctx, const adze_target *target, int number, int n
 static void row(adze_context *ctx, int number, int n, adze_text *table) {
     char names[MAX_PARAMETERS][16], types[MAX_PARAMETERS][32];
     int count = split(&cases[number], n, names, types);
-    adze_text_printf(table, "    {\"%s\", %d, %g, call_s%d_%d, call_v%d_%d, %d, {", cases[number].name, n,
-                     cases[number].tolerance, number, n, number, n, count);
+    adze_text_printf(table, "    {\"%s\", %d, %g, call_s%d_%d, call_v%d_%d, %d, {",
+                     cases[number].name, n, cases[number].tolerance, number, n, number, n, count);
     for (int i = 0; i < count; i++) {
         adze_shape s;
         MlirType type = mlirTypeParseGet(
-            ctx->mlir, mlirStringRefCreateFromCString(adze_arena_printf(ctx->arena, "memref<%s>", types[i])));
+            ctx->mlir,
+            mlirStringRefCreateFromCString(adze_arena_printf(ctx->arena, "memref<%s>", types[i])));
         assert_true(adze_shape_of(ctx, type, &s));
         adze_text_printf(table, "%s{\"%s\", %lld}", i ? ", " : "", adze_dtype_get(s.dtype)->name,
                          (long long)adze_shape_count(&s));
@@ -152,7 +164,8 @@ static void row(adze_context *ctx, int number, int n, adze_text *table) {
     adze_text_puts(table, "}},\n");
 }
 
-static bool run(const adze_target *target, const char *const *argv, size_t argc, const char *what, const char *exe) {
+static bool run(const adze_target *target, const char *const *argv, size_t argc, const char *what,
+                const char *exe) {
     adze_text command = {0};
     for (size_t i = 0; i < argc; i++)
         adze_text_printf(&command, "%s%s", i ? " " : "", strcmp(argv[i], "{exe}") ? argv[i] : exe);
@@ -215,17 +228,19 @@ static void test_target(const char *name) {
         if (header && !strstr(all.data, header))
             adze_text_printf(&all, "#include <%s>\n", header);
     }
-    adze_text_printf(&all, "%s%sstatic const kernel kernels[] = {\n%s};\n", headers.data ? headers.data : "", c.data,
-                     table.data);
+    adze_text_printf(&all, "%s%sstatic const kernel kernels[] = {\n%s};\n",
+                     headers.data ? headers.data : "", c.data, table.data);
     assert_non_null(mkdtemp(folder));
     snprintf(path, sizeof path, "%s/kernels.h", folder);
     write_file(path, all.data);
     snprintf(exe, sizeof exe, "%s/kernels", folder);
     const adze_compiler *cc = adze_target_usable_compiler(target);
-    snprintf(command, sizeof command,
-             "cd %s && %s %s -O1 -Wall -Wextra -Wconversion -Wpedantic -Werror -I%s/runtime -I%s -c "
-             "%s/tests/unit/vectorize_main.c -o k.o && %s %s k.o %s -o %s",
-             folder, cc->cc, cc->cflags, ADZE_SOURCE_DIR, folder, ADZE_SOURCE_DIR, cc->link, cc->ldflags, cc->libs, exe);
+    snprintf(
+        command, sizeof command,
+        "cd %s && %s %s -O1 -Wall -Wextra -Wconversion -Wpedantic -Werror -I%s/runtime -I%s -c "
+        "%s/tests/unit/vectorize_main.c -o k.o && %s %s k.o %s -o %s",
+        folder, cc->cc, cc->cflags, ADZE_SOURCE_DIR, folder, ADZE_SOURCE_DIR, cc->link, cc->ldflags,
+        cc->libs, exe);
     if (system(command))
         fail_msg("the C does not compile: %s", command);
     print_message("%s: %d kernels with vectors, %d without\n", name, vectors, scalar);
@@ -247,8 +262,11 @@ static void test_target(const char *name) {
     assert_true(ok);
 }
 
-static const char *const targets[] = {"x86-64-v2", "x86-64-v3", "x86-64-v4", "aarch64", "armv9-sve", "riscv64-v"};
-static void test_named(void **state) { test_target(*state); }
+static const char *const targets[] = {"x86-64-v2", "x86-64-v3", "x86-64-v4",
+                                      "aarch64",   "armv9-sve", "riscv64-v"};
+static void test_named(void **state) {
+    test_target(*state);
+}
 
 int main(int argc, char **argv) {
     int at = 1;
@@ -259,6 +277,7 @@ int main(int argc, char **argv) {
     words = (const char *const *)argv + at;
     struct CMUnitTest tests[ADZE_COUNT(targets)];
     for (size_t i = 0; i < ADZE_COUNT(targets); i++)
-        tests[i] = (struct CMUnitTest){targets[i], test_named, NULL, NULL, (void *)(uintptr_t)targets[i]};
+        tests[i] =
+            (struct CMUnitTest){targets[i], test_named, NULL, NULL, (void *)(uintptr_t)targets[i]};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

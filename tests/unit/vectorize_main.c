@@ -1,5 +1,6 @@
-/* What test_vectorize compiles for a target with the kernels it made (kernels.h: the table `kernels`): calls each
- * scalar kernel and its vector form on the same data and compares. Prints what differs and, last, how many do. */
+/* What test_vectorize compiles for a target with the kernels it made (kernels.h: the table
+ * `kernels`): calls each scalar kernel and its vector form on the same data and compares. Prints
+ * what differs and, last, how many do. */
 #include <math.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -31,13 +32,18 @@ static uint32_t draw(void) {
 }
 
 static size_t bytes_of(parameter p) {
-    size_t each = !strcmp(p.type, "f64") ? 8 : strstr("f32 i32", p.type) ? 4 : !strcmp(p.type, "f16") ? 2 : 1;
+    size_t each = !strcmp(p.type, "f64")      ? 8
+                  : strstr("f32 i32", p.type) ? 4
+                  : !strcmp(p.type, "f16")    ? 2
+                                              : 1;
     return each * (size_t)p.count;
 }
 
 /* The last ones are so large that a sum's order shows. */
-static const double odd[] = {NAN, INFINITY, -INFINITY, 0, -0.0, 1e-41, -1e-41, 0.5, 1.5, 2.5, -0.5, 88.8, -103.5,
-                             127.5, 255.9, 256, -128.6, 3.4e38, -3.4e38, 2147483648.0, -2147483648.0, 2147483520.0};
+static const double odd[] = {NAN,     INFINITY,     -INFINITY,     0,           -0.0,   1e-41,
+                             -1e-41,  0.5,          1.5,           2.5,         -0.5,   88.8,
+                             -103.5,  127.5,        255.9,         256,         -128.6, 3.4e38,
+                             -3.4e38, 2147483648.0, -2147483648.0, 2147483520.0};
 enum { N_ODD = sizeof odd / sizeof *odd, N_SMALL = 17 };
 
 static void fill(parameter p, unsigned char *to, int special, int exact) {
