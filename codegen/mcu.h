@@ -40,10 +40,7 @@ bool adze_requantize_vectors_match(adze_context *ctx, MlirValue sums, MlirValue 
                                    adze_requantize_vectors *out); /* tensors in place of memory */
 bool adze_requantize_vectors_read(adze_gen *g, MlirValue sums, MlirValue value, int64_t channels,
                                   adze_requantize_vectors *out);
-/* Four sums each of `rows` pixels in place, with their multipliers and shifts; still to be clamped. */
-void adze_requantize_vectors_apply(adze_gen *g, const adze_requantize_vectors *r, MlirValue m, MlirValue s, int64_t rows,
-                                   MlirValue *v);
-/* The same of one pixel, where the table of shifts holds 32 - s. */
+/* Four sums of one pixel in place, with their multipliers and 32 - s; still to be clamped. */
 void adze_requantize_vectors_left(adze_gen *g, const adze_requantize_vectors *r, MlirValue m, MlirValue left,
                                   MlirValue *v);
 /* Four channels from `channel` on of `rows` pixels: sums[sum_at[r] ..] to y[y_at[r] ..], all memory as one axis. */

@@ -81,17 +81,6 @@ static MlirValue splat(adze_gen *g, int64_t i) {
     return adze_build1(&g->b, "vector.broadcast", 1, &n, words(g), 0, NULL);
 }
 
-void adze_requantize_vectors_apply(adze_gen *g, const adze_requantize_vectors *r, MlirValue m, MlirValue s, int64_t rows,
-                                   MlirValue *v) {
-    MlirValue half = two(g, "vector.shl", splat(g, 2 * r->zero_point + 1), two(g, "vector.add", s, number(g, -33)));
-    MlirValue left = two(g, "vector.add", s, number(g, -32)); /* shifts to the left by less than nothing */
-    left = adze_build_instruction(&g->b, "vector.neg", "s32x4", 1, &left, words(g));
-    adze_name_value(g->ctx, half, "half");
-    adze_name_value(g->ctx, left, "left");
-    for (int64_t i = 0; i < rows; i++)
-        v[i] = two(g, "vector.shl", two(g, "vector.add", two(g, "vector.mulhi", v[i], m), half), left);
-}
-
 void adze_requantize_vectors_left(adze_gen *g, const adze_requantize_vectors *r, MlirValue m, MlirValue left,
                                   MlirValue *v) {
     adze_name_value(g->ctx, left, "left");
@@ -103,12 +92,16 @@ void adze_requantize_vectors_left(adze_gen *g, const adze_requantize_vectors *r,
 void adze_requantize_vectors_build(adze_gen *g, const adze_requantize_vectors *r, MlirValue sums, int64_t rows,
                                    const MlirValue *sum_at, MlirValue channel, MlirValue y, const MlirValue *y_at) {
     MlirType codes = adze_vector_of(mlirIntegerTypeGet(g->ctx->mlir, 8), LANES, false);
-    MlirValue m = load(g, r->multiplier, channel, "m"), s = load(g, r->shift, channel, "s"), v[ADZE_MAX_CARRIED];
-    for (int64_t i = 0; i < rows; i++)
-        v[i] = load(g, sums, sum_at[i], "v");
-    adze_requantize_vectors_apply(g, r, m, s, rows, v);
+    MlirValue m = load(g, r->multiplier, channel, "m"), s = load(g, r->shift, channel, "s");
+    MlirValue half = two(g, "vector.shl", splat(g, 2 * r->zero_point + 1), two(g, "vector.add", s, number(g, -33)));
+    MlirValue left = two(g, "vector.add", s, number(g, -32)); /* shifts to the left by less than nothing */
+    left = adze_build_instruction(&g->b, "vector.neg", "s32x4", 1, &left, words(g));
+    adze_name_value(g->ctx, half, "half");
+    adze_name_value(g->ctx, left, "left");
     for (int64_t i = 0; i < rows; i++) {
-        MlirValue code = adze_build_instruction(&g->b, "vector.saturate", "s8x4", 1, &v[i], codes);
+        MlirValue v = two(g, "vector.mulhi", load(g, sums, sum_at[i], "v"), m);
+        v = two(g, "vector.shl", two(g, "vector.add", v, half), left);
+        MlirValue code = adze_build_instruction(&g->b, "vector.saturate", "s8x4", 1, &v, codes);
         adze_build(&g->b, "vector.store", 3, (MlirValue[]){code, y, y_at[i]}, 0, NULL, 0, NULL, 0);
     }
 }

@@ -176,7 +176,7 @@ static bool judge(const adze_target *t, const trial *x, uint32_t n, uint32_t k, 
     for (size_t i = 0; i < elements; i++) {
         value want = {0}, got = meaning_load(&e, bytes, i);
         if (stored && adze_value_type_is_vector(&row->type) &&
-            i >= active * (m->literal == 'p' ? 2 : 1)) {
+            i >= active * (m->literal == 'q' ? 4 : 1)) {
             static const unsigned char unset[8] = {0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5, 0xa5};
             want = meaning_load(&e, unset, 0);
         } else if (!m->fn(&c, i, &want)) {

@@ -477,11 +477,14 @@ MEANING(matmul_2x4x2) {
 
 INTEGER(mull_even, meaning_operand(c, 0, 2 * lane).i *meaning_operand(c, 1, 2 * lane).i)
 INTEGER(mull_odd, meaning_operand(c, 0, 2 * lane + 1).i *meaning_operand(c, 1, 2 * lane + 1).i)
-INTEGER(load_alternate, meaning_operand(c, 0, 2 * lane).i)
-INTEGER(store_pairs, meaning_operand(c, 1 + lane % 2, lane / 2).i)
-MEANING(narrow_pairs) {
+INTEGER(widen_even, meaning_operand(c, 0, 2 * lane).i)
+INTEGER(widen_odd, meaning_operand(c, 0, 2 * lane + 1).i)
+INTEGER(load_fourth, meaning_operand(c, 0, 4 * lane).i)
+INTEGER(store_fourths, meaning_operand(c, 1 + lane % 4, lane / 4).i)
+MEANING(narrow_pairs) { /* of two vectors, to the type of half the width */
     int64_t x = meaning_operand(c, lane % 2, lane / 2).i;
-    want->i = x < -128 ? -128 : x > 127 ? 127 : x;
+    const int64_t high = ((int64_t)1 << (c->row->result.bits - 1)) - 1;
+    want->i = x < -high - 1 ? -high - 1 : x > high ? high : x;
     return true;
 }
 
@@ -684,10 +687,12 @@ static const meaning meanings[] = {
     {"load.u32", load_word, "", 0},
     {"store.u32", store_word, "", 0},
     {"word.load", load_word, "w", 0},
-    {"load.halves", first, "", 0},
-    {"load.alternate", load_alternate, "", 0},
-    {"store.pairs", store_pairs, "", 'p'},
-    {"narrow.pairs", narrow_pairs, "", 0},
+    {"load.fourth", load_fourth, "", 0},
+    {"store.fourths", store_fourths, "", 'q'},
+    {"narrow.words", narrow_pairs, "", 0},
+    {"narrow.halves", narrow_pairs, "", 0},
+    {"widen.even", widen_even, "", 0},
+    {"widen.odd", widen_odd, "", 0},
     {"mull.even", mull_even, "", 0},
     {"mull.odd", mull_odd, "", 0},
     {"load.words", first, "w", 0},

@@ -357,7 +357,7 @@ static bool write_trial(FILE *f, const adze_target *t, const trial *x, size_t n)
     fputs(";\n", f);
     if (r->base == 'v') {
         fprintf(f, "    say(%zu, k, lanes, active, out + GUARD, (lanes * %d + %d) * %u);\n", n,
-                m->literal == 'p' ? 2 : 1, POOL_AFTER, stored ? stored->bits / 8 : 1);
+                m->literal == 'q' ? 4 : 1, POOL_AFTER, stored ? stored->bits / 8 : 1);
     } else if (adze_value_type_is_vector(r)) {
         const adze_value_type *carrier = r->base == 'b' ? program_carrier(t, r) : r;
         if (!carrier || !stores(t, carrier->spelling) || !loads(t, carrier->spelling))
