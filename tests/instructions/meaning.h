@@ -33,9 +33,8 @@ typedef struct {
     const char *pools; /* a letter an operand: s shift amounts, i indices below 1024, w whole
                            words (memory at a multiple of four elements), t floats of
                                 middle size in every second case; else by type */
-    char literal; /* q: stores four vectors; else what a # goes over: s, b shifts from 1 below the width; l, 4 lanes of
-                     128 bits, of
-                     four */
+    char literal; /* q: stores four vectors; else what a # goes over: s, b shifts from 1 below the
+                     width; l, 4 lanes of 128 bits, of four */
 } meaning;
 
 /* NULL: there is none. */
