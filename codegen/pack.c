@@ -5,6 +5,7 @@
  *
  * What was decided stands on the convolution, so that a dump goes on from here: adze.packed, adze.weight_shape,
  * and the keys of adze_staging. */
+#include "codegen/fit.h"
 #include "codegen/pack.h"
 #include "codegen/vector.h"
 #include "ir/weights.h"
@@ -359,6 +360,7 @@ bool adze_codegen_pack(adze_context *ctx, MlirModule module, const adze_target *
             return false;
         if (!s.family)
             continue;
+        adze_schedule_fit(ctx, target, op, &s);
         adze_pack_site site = {.ctx = ctx, .module = module, .target = target, .kernel = op, .family = s.family};
         bool ok = !strcmp(s.family, "contraction") ? pack_kernel(&p, &site, &s)
                   : !strcmp(s.family, "winograd")  ? adze_pack_winograd(&site, &s)

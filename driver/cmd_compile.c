@@ -65,6 +65,17 @@ void adze_command_explain(adze_compilation *c, const adze_request *request) {
     adze_text_free(&text);
 }
 
+/* Kernels whose schedule asked for more than the target has. */
+static void note_fallbacks(const adze_compilation *c, adze_console *console) {
+    for (size_t i = 0; i < c->n_models; i++)
+        for (MlirOperation op = mlirBlockGetFirstOperation(mlirModuleGetBody(c->models[i].module));
+             !mlirOperationIsNull(op); op = mlirOperationGetNextInBlock(op)) {
+            const char *fallback = adze_get_str(c->ctx, op, "adze.fallback");
+            if (fallback)
+                adze_console_note(console, "%s: %s", adze_get_str(c->ctx, op, "sym_name"), fallback);
+        }
+}
+
 int adze_cmd_compile(const adze_args *args, adze_console *console) {
     adze_request request;
     const char *problem;
@@ -81,6 +92,7 @@ int adze_cmd_compile(const adze_args *args, adze_console *console) {
     } else {
         adze_console_progress_end(console);
         adze_command_note_threads(c, &request, console);
+        note_fallbacks(c, console);
         adze_command_explain(c, &request);
         print_sizes(c, &request);
         adze_console_json(console, sizes_json(c, &request));

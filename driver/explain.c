@@ -43,6 +43,11 @@ static void explain_kernel(adze_context *ctx, MlirOperation kernel, adze_text *o
     if (!mlirAttributeIsNull(adze_get(kernel, "adze.parallel")))
         adze_text_printf(out, "    threads  share up to %lld items\n",
                          (long long)adze_get_i64(kernel, "adze.parallel"));
+    const char *fallback = adze_get_str(ctx, kernel, "adze.fallback"), *ends = adze_get_str(ctx, kernel, "adze.ends");
+    if (fallback)
+        adze_text_printf(out, "    fallback %s\n", fallback);
+    if (ends)
+        adze_text_printf(out, "    ends     %s\n", ends);
     counts n = {0};
     adze_walk(kernel, count_op, &n);
     adze_text_printf(out, "    %zu loops%s%s\n", n.loops, n.runtime_calls ? ", calls the runtime" : "",
