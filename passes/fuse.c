@@ -132,9 +132,10 @@ static bool read_in_place(adze_context *ctx, const adze_grouping *g, MlirOperati
     return true;
 }
 
-/* The one group that takes `op` in, or -1. */
-static int group_to_join(adze_context *ctx, const adze_grouping *g, MlirOperation op) {
+/* The one group that takes `op` in, or -1 and why none does. */
+static int group_to_join(adze_context *ctx, const adze_grouping *g, MlirOperation op, const char **why) {
     adze_fuse_class c = adze_fuse_class_of(ctx, op);
+    *why = "it needs whole rows, or gives several results";
     if (!can_join(c))
         return -1;
     int target = -1, uses = 0;
@@ -149,13 +150,27 @@ static int group_to_join(adze_context *ctx, const adze_grouping *g, MlirOperatio
          use = mlirOpOperandGetNextUse(use)) {
         MlirOperation user = mlirOpOperandGetOwner(use);
         int at = index_of(g, user);
-        if (at < 0 || g->group_of[at] < 0 || (target >= 0 && g->group_of[at] != target) ||
-            !may_read(ctx, user, value, c, uses == 1))
+        const char *by = adze_node(ctx, user);
+        if (at < 0 || g->group_of[at] < 0) {
+            *why = adze_is_op(user, "func.return") ? "its result leaves the model" : "what follows is a view of its result";
             return -1;
+        }
+        if (target >= 0 && g->group_of[at] != target) {
+            *why = "several kernels read its result";
+            return -1;
+        }
+        if (!may_read(ctx, user, value, c, uses == 1)) {
+            *why = adze_arena_printf(ctx->arena, "%s reads its elements %s", *by ? by : "what follows",
+                                     uses > 1 ? "elsewhere than they are computed, and others read them too"
+                                              : "many times, or in rows");
+            return -1;
+        }
         target = g->group_of[at];
     }
-    if (target >= 0 && comes_in_blocks(op) && !read_in_place(ctx, g, op, target))
+    if (target >= 0 && comes_in_blocks(op) && !read_in_place(ctx, g, op, target)) {
+        *why = "blocks of it are cheaper to move by a kernel of its own";
         return -1;
+    }
     if (target >= 0) {
         /* One kernel should stay readable, and reading through it shallow. */
         const adze_group *group = &g->groups[target];
@@ -163,12 +178,14 @@ static int group_to_join(adze_context *ctx, const adze_grouping *g, MlirOperatio
         for (int i = 0; i < group->n; i++)
             operands += (int)mlirOperationGetNumOperands(group->ops[i]);
         bool concat = adze_is_op(group->ops[0], "tensor.concat");
+        *why = "the kernel would hold too many operations";
         if (group->n >= ADZE_GROUP_OPS || (!concat && operands > ADZE_GROUP_OPERANDS))
             return -1;
     }
     if (target >= 0 && is_heavy(c)) {
         const adze_group *group = &g->groups[target];
         bool concat = adze_is_op(group->ops[0], "tensor.concat");
+        *why = "the kernel behind it has a contraction, window or reduction already";
         if (group->heavy && !concat)
             return -1;
     }
@@ -205,7 +222,10 @@ void adze_fuse_block(adze_context *ctx, MlirBlock block, adze_grouping *out) {
         out->group_of[i] = -1;
         if (c == ADZE_FUSE_VALUE)
             continue;
-        int target = group_to_join(ctx, out, op);
+        const char *why;
+        int target = group_to_join(ctx, out, op, &why);
+        if (target < 0)
+            adze_set(op, "adze.ends", adze_str(ctx, why)); /* a root: for --explain */
         out->group_of[i] = target >= 0 ? target : out->n++;
         /* collected last first; turned round below */
         adze_group_add(ctx->arena, &out->groups[out->group_of[i]], op, is_heavy(c));

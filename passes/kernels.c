@@ -442,6 +442,8 @@ static bool outline_group(lowering *l, const adze_group *group) {
         new_function(&l->before, kernel_name, o.n, o.types, o.attrs, true, &body);
     adze_set(kernel, "adze.kernel", mlirUnitAttrGet(ctx->mlir));
     adze_set(kernel, "adze.nodes", adze_group_nodes(ctx, group));
+    if (!mlirAttributeIsNull(adze_get(root, "adze.ends")))
+        adze_set(kernel, "adze.ends", adze_get(root, "adze.ends"));
 
     adze_builder b = adze_at_end(ctx, body);
     adze_value_map inner = {.arena = ctx->arena};
