@@ -221,6 +221,7 @@ static const struct {
     {"contraction", adze_gen_contraction},
     {"matmul", adze_gen_matmul},
     {"winograd", adze_gen_winograd},
+    {"depthwise", adze_gen_depthwise},
     {"dsp", adze_gen_dsp},
     {"dsp_depthwise", adze_gen_dsp_depthwise},
     {"helium", adze_gen_helium},

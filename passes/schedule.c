@@ -126,6 +126,8 @@ static bool is_constant(MlirValue value) {
     return !mlirOperationIsNull(op) && (adze_is_op(op, "adze.get_weight") || adze_is_op(op, "adze.constant"));
 }
 
+static bool is_float(adze_dtype type) { return type == ADZE_f32 || type == ADZE_f16 || type == ADZE_bf16; }
+
 /* A channels-last convolution that the contraction family computes: the register block, or false. */
 static bool contraction(adze_context *ctx, const adze_target *target, const adze_group *group,
                         MlirOperation conv, adze_schedule *s) {
@@ -169,10 +171,14 @@ static bool contraction(adze_context *ctx, const adze_target *target, const adze
     } else if ((x.dtype == ADZE_i8 || x.dtype == ADZE_u8) && w.dtype == ADZE_i8 && y.dtype == ADZE_i32) {
         element = "s32";
         quantized = true;
-    } else if (x.dtype != ADZE_f32 || w.dtype != ADZE_f32) {
+    } else if (!is_float(x.dtype) || !is_float(w.dtype)) {
         return false;
     }
     choose_lanes(target, element, outputs, s);
+    const bool pairs = x.dtype == ADZE_bf16 && w.dtype == ADZE_bf16 && s->lanes > 1 && !s->scalable &&
+                       has_row(target, "dot2.bf16", "f32", s->lanes, false);
+    if (pairs)
+        s->depth = 2;
     if (quantized && !s->scalable && s->lanes > 1) {
         bool four = has_row(target, "dot4.us", "s32", s->lanes, false) ||
                     has_row(target, "dot4.ss", "s32", s->lanes, false);
@@ -201,13 +207,60 @@ static bool contraction(adze_context *ctx, const adze_target *target, const adze
             s->rows = width < 12 ? width : 12;
         return true;
     }
-    if (!quantized && s->lanes > 1 && winograd(target, &x, &w, &y, conv, s))
+    if (x.dtype == ADZE_f32 && w.dtype == ADZE_f32 && s->lanes > 1 && winograd(target, &x, &w, &y, conv, s))
         return true;
     adze_register_block(outputs, width, s->lanes, registers, s);
     if (s->lanes == 1) {
         s->vectors = outputs < 4 ? outputs : 4;
         s->rows = width < 2 ? 1 : 2;
     }
+    return true;
+}
+
+/* ---- depthwise ---- */
+
+/* 'f' for floats, 'i' for 8-bit codes, 0 for what the family has no form for. */
+static char depthwise_class(adze_context *ctx, const adze_shape *x, const adze_shape *w, const adze_shape *y) {
+    adze_quant qx, qw;
+    bool codes = adze_quant_of(ctx, x->element, &qx);
+    if (codes != adze_quant_of(ctx, w->element, &qw))
+        return 0;
+    if (!codes)
+        return x->dtype == ADZE_f32 && w->dtype == ADZE_f32                                            ? 'f'
+               : (x->dtype == ADZE_i8 || x->dtype == ADZE_u8) && w->dtype == ADZE_i8 && y->dtype == ADZE_i32 ? 'i'
+                                                                                                             : 0;
+    for (int i = 0; i < qw.n; i++)
+        if (qw.zero_point[i])
+            return 0;
+    return (qx.storage == ADZE_i8 || qx.storage == ADZE_u8) && qw.storage == ADZE_i8 && qx.n == 1 ? 'i' : 0;
+}
+
+/* A channels-last convolution with a channel a group: pixels of a block, or false. */
+static bool depthwise(adze_context *ctx, const adze_target *target, const adze_group *group, MlirOperation conv,
+                      adze_schedule *s) {
+    enum { MOST_ROWS = 10, FEW_REGISTERS = 16, FEW_ROWS = 6, GROUPED_ROWS = 4 };
+    adze_shape x, w, y;
+    int64_t pads[2 * ADZE_MAX_RANK];
+    if (!target->vectors.count || !adze_value_shape(ctx, mlirOperationGetOperand(conv, 0), &x) ||
+        !adze_value_shape(ctx, mlirOperationGetOperand(conv, 1), &w) ||
+        !adze_value_shape(ctx, adze_result(conv, 0), &y) || !adze_window_axes_of(conv, x.rank).last ||
+        !plain_epilogue(ctx, group, conv))
+        return false;
+    int n_pads = adze_get_i64s(conv, "pads", 2 * ADZE_MAX_RANK, pads);
+    for (int i = 0; i < n_pads; i++)
+        if (pads[i] < 0)
+            return false;
+    for (int d = 1; d < x.rank; d++)
+        if (x.dims[d] < 1 || y.dims[d] < 1)
+            return false;
+    int64_t n_group = adze_get_i64(conv, "group");
+    char cls = depthwise_class(ctx, &x, &w, &y);
+    if (!cls || n_group < 2 || w.dims[w.rank - 2] != 1 || w.dims[w.rank - 1] != n_group)
+        return false;
+    s->family = "depthwise";
+    s->rows = target->vectors.count > FEW_REGISTERS ? MOST_ROWS : FEW_ROWS;
+    if (cls == 'i' && target->vectors.scalable && strcmp(target->arch, "aarch64"))
+        s->rows = GROUPED_ROWS; /* codes fill a register, their sums a group of them */
     return true;
 }
 
@@ -318,6 +371,9 @@ MlirAttribute adze_schedule_default(adze_context *ctx, const adze_target *target
         return adze_schedule_write(ctx, &block);
     if (adze_is_op(anchor, "adze.conv") && target && !target->bare &&
         contraction(ctx, target, group, anchor, &block))
+        return adze_schedule_write(ctx, &block);
+    block = (adze_schedule){0};
+    if (adze_is_op(anchor, "adze.conv") && target && !target->bare && depthwise(ctx, target, group, anchor, &block))
         return adze_schedule_write(ctx, &block);
     block = (adze_schedule){0};
     if (adze_is_op(anchor, "adze.matmul") && matmul(ctx, target, group, anchor, &block))
