@@ -32,6 +32,7 @@ typedef struct adze_vz_entry {
 typedef struct adze_vz_access {
     MlirOperation op;
     MlirValue memref; /* behind all views */
+    MlirValue view;   /* what it names */
     MlirType type;    /* of the view */
     bool store;
     int rank;

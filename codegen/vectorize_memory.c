@@ -18,7 +18,11 @@ static adze_vz_access *note(adze_vz *v, MlirOperation op, MlirValue memref, bool
     }
     adze_vz_access *a = &v->accesses[v->n_accesses++];
     *a = (adze_vz_access){
-        .op = op, .memref = adze_vz_root(memref), .type = mlirValueGetType(memref), .store = store};
+        .op = op,
+                            .memref = adze_vz_root(memref),
+                            .view = memref,
+                            .type = mlirValueGetType(memref),
+                            .store = store};
     return a;
 }
 
@@ -174,6 +178,62 @@ static bool same_lane(const adze_vz_access *a, const adze_vz_access *b) {
     return moves;
 }
 
+/* Elements first .. end of some memory, counted from `base` (null: from its beginning). */
+typedef struct span {
+    MlirValue base;
+    int64_t first, end;
+} span;
+
+static bool constant_index(MlirValue index, int64_t *value) {
+    MlirOperation op = adze_defining(index);
+    if (mlirOperationIsNull(op) || !adze_is_op(op, "arith.constant"))
+        return false;
+    *value = mlirIntegerAttrGetValueInt(adze_get(op, "value"));
+    return true;
+}
+
+/* The elements that a view shows; false for what is no view, or one whose extents are not known. */
+static bool span_of(MlirValue view, span *out) {
+    MlirOperation op = adze_defining(view);
+    int64_t sizes[ADZE_MAX_RANK], strides[ADZE_MAX_RANK], offset, more;
+    if (mlirOperationIsNull(op) || !adze_is_op(op, "memref.reinterpret_cast") ||
+        adze_get_i64s(op, "static_offsets", 1, &offset) != 1)
+        return false;
+    int rank = adze_get_i64s(op, "static_sizes", ADZE_MAX_RANK, sizes);
+    if (rank > ADZE_MAX_RANK ||
+        adze_get_i64s(op, "static_strides", ADZE_MAX_RANK, strides) != rank)
+        return false;
+    *out = (span){.first = offset};
+    if (mlirShapedTypeIsDynamicStrideOrOffset(offset)) {
+        out->base = mlirOperationGetOperand(op, 1);
+        out->first = 0;
+        MlirOperation sum = adze_defining(out->base);
+        if (!mlirOperationIsNull(sum) && adze_is_op(sum, "arith.addi") &&
+            constant_index(mlirOperationGetOperand(sum, 1), &more)) {
+            out->base = mlirOperationGetOperand(sum, 0);
+            out->first = more;
+        }
+    }
+    out->end = out->first + 1;
+    for (int d = 0; d < rank; d++) {
+        if (sizes[d] < 1 || strides[d] < 0 || mlirShapedTypeIsDynamicSize(sizes[d]) ||
+            mlirShapedTypeIsDynamicStrideOrOffset(strides[d]))
+            return false;
+        out->end += (sizes[d] - 1) * strides[d];
+    }
+    return true;
+}
+
+/* Two views of one memory that share no element: parts of a kernel's work memory. */
+static bool apart(MlirValue a, MlirValue b) {
+    span x, y;
+    if (!span_of(a, &x) || !span_of(b, &y))
+        return false;
+    bool one_base = x.base.ptr == y.base.ptr ||
+                    (x.base.ptr && y.base.ptr && mlirValueEqual(x.base, y.base));
+    return one_base && (x.end <= y.first || y.end <= x.first);
+}
+
 bool adze_vz_independent(adze_vz *v) {
     for (int i = 0; i < v->n_accesses; i++) {
         const adze_vz_access *a = &v->accesses[i];
@@ -181,7 +241,7 @@ bool adze_vz_independent(adze_vz *v) {
             continue;
         for (int k = 0; k < v->n_accesses; k++) {
             const adze_vz_access *b = &v->accesses[k];
-            bool meet = mlirValueEqual(a->memref, b->memref) ||
+            bool meet = (mlirValueEqual(a->memref, b->memref) && !apart(a->view, b->view)) ||
                         (may_alias(v, a->memref) && may_alias(v, b->memref));
             if (meet && !same_lane(a, b))
                 return adze_vz_fail(v, true, "a turn reads or overwrites what another one stores");
