@@ -4,10 +4,11 @@
  *
  *   for each of the batch
  *     for each panel of columns n
- *       copy the panel of b, turned            where its columns are no neighbours in memory
- *       for each `rows` of m
- *         acc[rows][vectors] = 0;  for each k:  acc[r][v] += a[r, k] * b[k, v]
- *         c = acc, or  tile = acc; c = epilogue(tile)
+ *       for each `k_block` of k                where the schedule says so; all of k otherwise
+ *         copy the panel of b
+ *         for each `rows` of m
+ *           acc[rows][vectors] = 0, or c so far;  for each k:  acc[r][v] += a[r, k] * b[k, v]
+ *           c = acc, or  tile = acc; c = epilogue(tile)
  *
  * Axes may stand anywhere and be missing from a factor: each is a distance in memory, read from the maps of the
  * linalg.generic. A transpose behind it only changes those of c. */
@@ -34,7 +35,11 @@ typedef struct product {
     MlirValue memory[3], panel, tile; /* of one axis; panel: null when b is read where it is */
     int64_t width;                    /* columns of a panel */
     gn_lanes wide;
-    MlirValue at[LOOPS];              /* m, n: where the panel and the block begin */
+    MlirValue at[LOOPS];              /* m, n, k: where the panel and the block begin */
+    int64_t depth;                    /* of k, from there on */
+    bool goes_on, last;               /* c holds sums so far; they are complete after this part of k */
+    adze_for over_panels;             /* the last such loop */
+    int n_panel_loops;
 } product;
 
 static MlirValue number(product *p, int64_t i) { return adze_index(p->g, i); }
@@ -228,24 +233,29 @@ static bool finish(product *p, int64_t rows, MlirValue count) {
 /* `vectors` of l from column p->at[n] + `column` on. */
 static void accumulate(product *p, const gn_lanes *l, int64_t rows, int64_t vectors, MlirValue column) {
     MlirValue acc[ADZE_MAX_CARRIED], zero = gn_lanes_number(l, 0);
-    for (int64_t i = 0; i < rows * vectors; i++)
-        acc[i] = zero;
-    gn_block b = {.rows = rows, .vectors = vectors, .depth = p->extent[p->k],
+    const bool tile = p->tile.ptr && p->last;
+    MlirValue c_at = plus(p, plus(p, place(p, C), times(p, p->at[p->m], p->step[C][p->m])), plus(p, p->at[p->n], column));
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t v = 0; v < vectors; v++)
+            acc[r * vectors + v] = !p->goes_on ? zero
+                                               : gn_lanes_load(l, p->memory[C],
+                                                               plus(p, c_at, number(p, r * p->step[C][p->m] + v * l->lanes)));
+    MlirValue k = p->at[p->k];
+    gn_block b = {.rows = rows, .vectors = vectors, .depth = p->depth,
                   .x = p->memory[A], .x_row = p->step[A][p->m], .x_step = p->step[A][p->k],
-                  .x_at = plus(p, place(p, A), times(p, p->at[p->m], p->step[A][p->m])),
+                  .x_at = plus(p, place(p, A), plus(p, times(p, p->at[p->m], p->step[A][p->m]), times(p, k, p->step[A][p->k]))),
                   .w = p->memory[B], .w_step = p->step[B][p->k],
-                  .w_at = plus(p, place(p, B), plus(p, p->at[p->n], column))};
+                  .w_at = plus(p, place(p, B), plus(p, plus(p, p->at[p->n], column), times(p, k, p->step[B][p->k])))};
     if (p->panel.ptr) {
         b.w = p->panel;
         b.w_step = p->width;
         b.w_at = column;
     }
     gn_block_sum(l, &b, acc);
-    MlirValue c_at = plus(p, plus(p, place(p, C), times(p, p->at[p->m], p->step[C][p->m])), plus(p, p->at[p->n], column));
     for (int64_t r = 0; r < rows; r++)
         for (int64_t v = 0; v < vectors; v++) {
             const int64_t lane = v * l->lanes;
-            if (p->tile.ptr)
+            if (tile)
                 gn_lanes_store(l, acc[r * vectors + v], p->tile, plus(p, column, number(p, r * p->width + lane)));
             else
                 gn_lanes_store(l, acc[r * vectors + v], p->memory[C],
@@ -264,26 +274,33 @@ static bool register_block(product *p, const gn_lanes *l, int64_t rows, int64_t 
     } else {
         accumulate(p, l, rows, vectors, column);
     }
-    return !p->tile.ptr || finish(p, rows, count);
+    return !p->tile.ptr || !p->last || finish(p, rows, count);
 }
 
-/* panel[k][j] = b[k, n + j] */
+/* panel[i][j] = b[k + i, n + j] */
 static void copy_panel(product *p, MlirValue count) {
     adze_gen *g = p->g;
-    MlirValue from = plus(p, place(p, B), times(p, p->at[p->n], p->step[B][p->n]));
-    adze_for columns = adze_for_begin(g, "j", number(p, 0), count, number(p, 1), 0, NULL, NULL);
-    adze_for along = adze_for_begin(g, "k", number(p, 0), number(p, p->extent[p->k]), number(p, 1), 0, NULL, NULL);
-    MlirValue b = plus(p, from, plus(p, times(p, columns.iv, p->step[B][p->n]), times(p, along.iv, p->step[B][p->k])));
-    MlirValue to = plus(p, times(p, along.iv, p->width), columns.iv);
+    MlirValue from = plus(p, place(p, B), plus(p, times(p, p->at[p->n], p->step[B][p->n]),
+                                               times(p, p->at[p->k], p->step[B][p->k])));
+    /* the inner loop runs along neighbours of b */
+    const bool rows = p->step[B][p->n] == 1;
+    MlirValue extents[] = {rows ? number(p, p->depth) : count, rows ? count : number(p, p->depth)}, at[2];
+    adze_nest nest = adze_nest_begin(g, 2, extents, rows ? (const char *[]){"k", "j"} : (const char *[]){"j", "k"}, at);
+    if (rows)
+        adze_vectorize(g, &nest.loops[1]);
+    MlirValue k = at[rows ? 0 : 1], j = at[rows ? 1 : 0];
+    MlirValue b = plus(p, from, plus(p, times(p, j, p->step[B][p->n]), times(p, k, p->step[B][p->k])));
+    MlirValue to = plus(p, times(p, k, p->width), j);
     adze_store(g, adze_load(g, p->memory[B], &b), p->panel, &to);
-    adze_for_end(g, &along, NULL, NULL);
-    adze_for_end(g, &columns, NULL, NULL);
+    adze_nest_end(g, &nest);
 }
 
-/* All rows of the panel of `count` columns at p->at[n]. */
-static bool panel(product *p, const gn_lanes *l, int64_t vectors, MlirValue count) {
+/* All rows of the panel of `count` columns at p->at[n], for `depth` of k from `first` on. */
+static bool part(product *p, const gn_lanes *l, int64_t vectors, MlirValue count, MlirValue first, int64_t depth) {
     adze_gen *g = p->g;
     const int64_t all = p->extent[p->m], rows = p->s->rows < all ? p->s->rows : all, whole = all - all % rows;
+    p->at[p->k] = first;
+    p->depth = depth;
     if (p->panel.ptr)
         copy_panel(p, count);
     adze_for loop = adze_for_begin(g, "m", number(p, 0), number(p, whole), number(p, rows), 0, NULL, NULL);
@@ -293,6 +310,34 @@ static bool panel(product *p, const gn_lanes *l, int64_t vectors, MlirValue coun
     adze_for_end(g, &loop, NULL, NULL);
     p->at[p->m] = number(p, whole);
     return whole == all || register_block(p, l, all - whole, vectors, count);
+}
+
+/* c = 0 in the panel. */
+static void clear(product *p, MlirValue count) {
+    adze_gen *g = p->g;
+    MlirValue extents[] = {number(p, p->extent[p->m]), count}, at[2];
+    adze_nest nest = adze_nest_begin(g, 2, extents, (const char *[]){"m", "j"}, at);
+    adze_vectorize(g, &nest.loops[1]);
+    MlirValue to = plus(p, plus(p, place(p, C), times(p, at[0], p->step[C][p->m])), plus(p, p->at[p->n], at[1]));
+    adze_store(g, adze_scalar_f64(&g->b, ADZE_f32, 0), p->memory[C], &to);
+    adze_nest_end(g, &nest);
+}
+
+static bool panel(product *p, const gn_lanes *l, int64_t vectors, MlirValue count) {
+    adze_gen *g = p->g;
+    const int64_t all = p->extent[p->k], step = p->s->k_block && p->s->k_block < all ? p->s->k_block : all;
+    const int64_t rest = all % step ? all % step : step, before = all - rest; /* the last part stands alone */
+    p->goes_on = before > 0;
+    p->last = false;
+    if (before) {
+        clear(p, count);
+        adze_for loop = adze_for_begin(g, "k_part", number(p, 0), number(p, before), number(p, step), 0, NULL, NULL);
+        if (!part(p, l, vectors, count, loop.iv, step))
+            return false;
+        adze_for_end(g, &loop, NULL, NULL);
+    }
+    p->last = true;
+    return part(p, l, vectors, count, number(p, before), rest);
 }
 
 static bool panels(product *p, const gn_lanes *l, int64_t vectors, int64_t first, int64_t end) {
@@ -308,6 +353,8 @@ static bool panels(product *p, const gn_lanes *l, int64_t vectors, int64_t first
     if (!panel(p, l, vectors, count))
         return false;
     adze_for_end(g, &loop, NULL, NULL);
+    p->over_panels = loop;
+    p->n_panel_loops++;
     return true;
 }
 
@@ -342,10 +389,15 @@ bool adze_gen_matmul(adze_gen *g, const adze_schedule *s, MlirValue sums, MlirVa
     p.width = p.wide.scalable ? SCALABLE_COLUMNS : s->vectors * p.wide.lanes;
     for (int i = 0; i < 3; i++)
         p.memory[i] = adze_gen_flat(g, p.memory[i]);
-    int64_t tile = s->rows * p.width, copy = p.extent[p.k] * p.width;
+    int64_t depth = s->k_block && s->k_block < p.extent[p.k] ? s->k_block : p.extent[p.k];
+    int64_t tile = s->rows * p.width, copy = depth * p.width;
+    adze_shape result;
+    if (depth < p.extent[p.k] &&
+        (p.step[C][p.n] != 1 || !adze_value_shape(g->ctx, value, &result) || result.dtype != ADZE_f32))
+        return fail(g, "its result cannot hold sums of a part of k");
     if (!p.plain || p.step[C][p.n] != 1)
         p.tile = adze_local(g, "tile", ADZE_f32, 1, &tile);
-    if (p.step[B][p.n] != 1) {
+    if (p.step[B][p.n] != 1 || s->k_block) {
         if (copy * (int64_t)sizeof(float) > PANEL_BYTES)
             return fail(g, "a panel of its second factor is too large to copy");
         p.panel = adze_local(g, "panel", ADZE_f32, 1, &copy);
@@ -366,5 +418,7 @@ bool adze_gen_matmul(adze_gen *g, const adze_schedule *s, MlirValue sums, MlirVa
     adze_nest_end(g, &nest);
     if (ok && n)
         adze_gen_parallel_loop(g, &nest.loops[0], 1, adze_gen_operations(nest.loops[0].op));
+    else if (ok && p.n_panel_loops == 1)
+        adze_gen_parallel_loop(g, &p.over_panels, 1, adze_gen_operations(p.over_panels.op));
     return ok;
 }

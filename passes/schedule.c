@@ -270,7 +270,7 @@ static bool depthwise(adze_context *ctx, const adze_target *target, const adze_g
 static bool matmul(adze_context *ctx, const adze_target *target, const adze_group *group, MlirOperation op,
                    adze_schedule *s) {
     enum { FEWEST_PRODUCTS = 256, FEWEST_COLUMNS = 4, PANEL_BYTES = 1 << 16, SCALABLE_COLUMNS = 64,
-           SCALABLE_ROWS = 8 };
+           SCALABLE_ROWS = 8, FAR_APART = 1024, MANY_ROWS = 32 };
     adze_shape a, b, c;
     if (!target || target->bare || !target->vectors.count || !mlirOperationEqual(group->ops[0], op) ||
         !adze_value_shape(ctx, mlirOperationGetOperand(op, 0), &a) ||
@@ -278,10 +278,16 @@ static bool matmul(adze_context *ctx, const adze_target *target, const adze_grou
         !adze_is_none(mlirOperationGetOperand(op, 2)) || a.rank < 2 || b.rank < 2 || a.dtype != ADZE_f32 ||
         b.dtype != ADZE_f32 || c.dtype != ADZE_f32 || adze_shape_count(&a) < 1 || adze_shape_count(&b) < 1)
         return false;
+    adze_shape last;
+    bool keeps_sums = adze_value_shape(ctx, adze_result(group->ops[group->n - 1], 0), &last) && last.dtype == ADZE_f32;
     for (int i = 1; i < group->n; i++) {
         adze_fuse_class cls = adze_fuse_class_of(ctx, group->ops[i]);
         if (cls != ADZE_FUSE_POINTWISE && !adze_is_op(group->ops[i], "adze.transpose"))
             return false;
+        int64_t perm[ADZE_MAX_RANK];
+        if (cls != ADZE_FUSE_POINTWISE && (adze_get_i64s(group->ops[i], "perm", ADZE_MAX_RANK, perm) != c.rank ||
+                                           perm[c.rank - 1] != c.rank - 1))
+            keeps_sums = false;
     }
     const bool turned = adze_get_bool(op, "trans_b");
     int64_t m = c.dims[c.rank - 2], n = c.dims[c.rank - 1], k = b.dims[b.rank - (turned ? 1 : 2)];
@@ -296,11 +302,16 @@ static bool matmul(adze_context *ctx, const adze_target *target, const adze_grou
     } else {
         adze_register_block(n, m, s->lanes, target->vectors.count, s);
     }
-    const int64_t line = k * (int64_t)sizeof(float); /* b's panel is copied when its columns are no neighbours */
-    while (turned && !s->scalable && s->vectors > 1 && s->vectors * s->lanes * line > PANEL_BYTES)
-        s->vectors--;
-    if (turned && (s->scalable ? SCALABLE_COLUMNS : s->vectors * s->lanes) * line > PANEL_BYTES)
-        return false;
+    /* b's panel is copied where its columns are no neighbours, or its rows share few sets of a cache: a part of k at a
+     * time, with the sums so far in c */
+    bool copy = turned || (n >= FAR_APART && m >= MANY_ROWS);
+    int64_t most = PANEL_BYTES / (int64_t)sizeof(float) / (s->scalable ? SCALABLE_COLUMNS : s->vectors * s->lanes);
+    if (copy && most < k && !keeps_sums) {
+        if (turned)
+            return false;
+        copy = false;
+    }
+    s->k_block = !copy ? 0 : k < most ? k : most;
     s->family = "matmul";
     return true;
 }
