@@ -1,7 +1,8 @@
 /* The instruction checker, in the manner of checkasm: every row of every target's table is
  * evaluated on random and extreme inputs and held to its plain C meaning (meaning.c).
  *
- *   instructions [-k] [TARGET...]      -k: keep the last program, and say where
+ *   instructions [-a] [-k] [TARGET...]      -a: with every compiler of a target, not the first
+ * alone -k: keep the last program, and say where
  *
  * One program a target evaluates all its rows; it runs natively or in the target's emulators (every
  * variant) and prints results, which are judged here. Rows that an earlier target of the same kind
@@ -18,6 +19,7 @@ static const char targets[] = ADZE_SOURCE_DIR "/targets",
                   boards[] = ADZE_SOURCE_DIR "/runtime/boards";
 static const char here[] = ADZE_SOURCE_DIR "/tests/instructions";
 static char work[] = "/tmp/adze-instructions-XXXXXX";
+static bool every_compiler;
 static bool quiet; /* quiet: enough was said of this run */
 
 /* ---- rows seen, and the trials of a target ---- */
@@ -339,6 +341,37 @@ static bool flags_here(const adze_target *t, const char *cflags, char *out, size
 
 enum { PASS, FAIL, SKIP };
 
+/* Builds the program with one compiler, and judges it in every way that the target runs. */
+static int try_with(const adze_target *t, const adze_compiler *k, const trial *trials, size_t count,
+                    char *said, size_t bytes) {
+    char cflags[1024];
+    bool simulated;
+    if (!flags_here(t, k->cflags, cflags, sizeof cflags, &simulated)) {
+        snprintf(said, bytes, "this machine lacks its instructions");
+        return SKIP;
+    }
+    char path[256], command[8192];
+    snprintf(path, sizeof path, "%s/program.c", work);
+    FILE *f = fopen(path, "w");
+    bool written =
+        f && program_write(f, t, trials, count, simulated ? "#include \"sim_x86.h\"\n" : "");
+    if (f)
+        fclose(f);
+    if (!written || !build(t, k, cflags))
+        return FAIL;
+    command_of(command, sizeof command,
+               t->run.kind == ADZE_RUN_NATIVE ? (const char *[]){"{exe}"} : t->run.argv,
+               t->run.kind == ADZE_RUN_NATIVE ? 1 : t->run.argc);
+    bool good = judge_run(t, trials, count, command, "run");
+    for (size_t v = 0; v < t->run.variant_count; v++) {
+        command_of(command, sizeof command, t->run.variants[v].argv, t->run.variants[v].argc);
+        good &= judge_run(t, trials, count, command, t->run.variants[v].name);
+    }
+    if (!good)
+        fprintf(stderr, "     built with %s\n", k->cc);
+    return good ? PASS : FAIL;
+}
+
 static int check_target(const char *name, char *said, size_t bytes) {
     char err[ADZE_TARGET_ERR];
     adze_target *t = adze_target_load(targets, name, err);
@@ -372,31 +405,12 @@ static int check_target(const char *name, char *said, size_t bytes) {
         snprintf(said, bytes, "compiler or emulator is not here");
         goto done;
     }
-    char cflags[1024];
-    bool simulated;
-    if (!flags_here(t, k->cflags, cflags, sizeof cflags, &simulated)) {
-        snprintf(said, bytes, "this machine lacks its instructions");
-        goto done;
+    result = try_with(t, k, trials, count, said, bytes);
+    for (size_t i = 0; every_compiler && result == PASS && i < t->compiler_count; i++) {
+        const adze_compiler *other = &t->compilers[i];
+        if (other != k && adze_target_on_path(other->cc) && adze_target_on_path(other->link))
+            result = try_with(t, other, trials, count, said, bytes);
     }
-    result = FAIL;
-    char path[256], command[8192];
-    snprintf(path, sizeof path, "%s/program.c", work);
-    FILE *f = fopen(path, "w");
-    bool written =
-        f && program_write(f, t, trials, count, simulated ? "#include \"sim_x86.h\"\n" : "");
-    if (f)
-        fclose(f);
-    if (!written || !build(t, k, cflags))
-        goto done;
-    command_of(command, sizeof command,
-               t->run.kind == ADZE_RUN_NATIVE ? (const char *[]){"{exe}"} : t->run.argv,
-               t->run.kind == ADZE_RUN_NATIVE ? 1 : t->run.argc);
-    bool good = judge_run(t, trials, count, command, "run");
-    for (size_t v = 0; v < t->run.variant_count; v++) {
-        command_of(command, sizeof command, t->run.variants[v].argv, t->run.variants[v].argc);
-        good &= judge_run(t, trials, count, command, t->run.variants[v].name);
-    }
-    result = good ? PASS : FAIL;
 done:
     free(trials);
     adze_target_free(t);
@@ -435,6 +449,7 @@ int main(int argc, char **argv) {
     bool keep = false;
     while (argc > 1 && argv[1][0] == '-') {
         keep |= !strcmp(argv[1], "-k");
+        every_compiler |= !strcmp(argv[1], "-a");
         argv++, argc--;
     }
     if (argc > 1) {
