@@ -1,6 +1,7 @@
 /* Sizes of an image: exact for weights, state and scratch; upper estimates for code and stack; and
  * whether it all fits the target. The estimates are sums over the operations of level 3, by size.def. */
 #include "codegen/tree_internal.h"
+#include "ir/schedule.h"
 
 #include <mlir-c/BuiltinTypes.h>
 
@@ -18,9 +19,24 @@ typedef struct size_row {
 static const size_row size_rows[] = {
 #define TARGET(...) {__VA_ARGS__},
 #define MATH(op, bytes, group)
+#define FAMILY(...)
 #include "codegen/size.def"
 #undef TARGET
 #undef MATH
+#undef FAMILY
+};
+
+static const struct {
+    const char *name;
+    double load, loop, index, integer, requantize, instruction, stack;
+} families[] = {
+#define TARGET(...)
+#define MATH(op, bytes, group)
+#define FAMILY(...) {__VA_ARGS__},
+#include "codegen/size.def"
+#undef TARGET
+#undef MATH
+#undef FAMILY
 };
 
 typedef struct math_row {
@@ -32,9 +48,11 @@ typedef struct math_row {
 static const math_row math_rows[] = {
 #define TARGET(...)
 #define MATH(op, bytes, group) {op, bytes, group},
+#define FAMILY(...)
 #include "codegen/size.def"
 #undef TARGET
 #undef MATH
+#undef FAMILY
 };
 
 static const size_row *row_of(const adze_target *target) {
@@ -77,6 +95,10 @@ static bool seen_before(MlirOperation load) {
     return false;
 }
 
+/* A requantization without ties takes this part of a whole one. */
+#define UNTIED 0.4
+enum { SPILLED_VECTORS = 90 };
+
 static void count(MlirOperation op, void *user) {
     size_count *c = user;
     MlirStringRef name = mlirIdentifierStr(mlirOperationGetName(op));
@@ -102,7 +124,33 @@ static void count(MlirOperation op, void *user) {
     else if (adze_is_op(op, "func.call"))
         c->bytes += c->row->call * (double)mlirOperationGetNumOperands(op);
     else if (adze_is_op(op, "adze.requantize"))
-        c->bytes += c->row->requantize;
+        c->bytes += c->row->requantize * (mlirAttributeIsNull(adze_get(op, "adze.untied")) ? 1 : UNTIED);
+}
+
+/* The kernel's bytes, and its stack beyond that of other kernels. */
+static double count_kernel(tree *t, MlirOperation kernel, size_count *c) {
+    const size_row *row = c->row;
+    size_row own = *row;
+    double stack = 0;
+    adze_schedule s;
+    MlirAttribute schedule = adze_get(kernel, "adze.schedule");
+    bool known = !mlirAttributeIsNull(schedule) && adze_schedule_read(t->ctx, NULL, schedule, &s) && s.family;
+    for (size_t i = 0; known && i < ADZE_COUNT(families); i++)
+        if (!strcmp(families[i].name, s.family)) {
+            own.load = families[i].load;
+            own.loop = families[i].loop;
+            own.index = families[i].index;
+            own.integer = families[i].integer;
+            own.requantize = families[i].requantize / UNTIED;
+            own.real = families[i].instruction / 2;
+            stack = families[i].stack;
+        }
+    c->row = &own;
+    adze_walk(kernel, count, c);
+    c->row = row;
+    /* x, w, bias, y, multiplier, shift, work; whatever else the epilogue reads takes registers */
+    bool reads_more = mlirBlockGetNumArguments(mlirRegionGetFirstBlock(mlirOperationGetRegion(kernel, 0))) > 7;
+    return stack + (stack != 0 && reads_more ? SPILLED_VECTORS : 0);
 }
 
 static unsigned math_bytes(const size_count *c) {
@@ -140,8 +188,8 @@ bool tree_estimate(tree *t) {
         for (int k = 0; k < m->n_kernels; k++) {
             if (m->kernels[k].runtime || m->kernels[k].same_as >= 0)
                 continue;
-            adze_walk(m->kernels[k].op, count, &c);
-            locals = m->kernels[k].local_bytes > locals ? m->kernels[k].local_bytes : locals;
+            double stack = (double)m->kernels[k].local_bytes + count_kernel(t, m->kernels[k].op, &c);
+            locals = stack > (double)locals ? (uint64_t)stack : locals;
         }
         for (int e = 0; e < m->n_entries; e++)
             adze_walk(m->entries[e].op, count, &c);
