@@ -49,7 +49,8 @@ bool adze_contraction_of_kernel(adze_context *ctx, MlirOperation kernel, adze_co
  *
  *   packed [groups][panels][runs][ceil(run / depth)][columns][depth]
  *
- * `columns` is vectors * lanes; `depth` is 1 for floats, 4 for four-way dot products, 2 for pairs. It stands on the
+ * `columns` is vectors * lanes; `depth` is 1 for floats, 4 for four-way dot products, 2 for pairs (of 16
+ * bits, floats too). It stands on the
  * operation as adze.packed = array<i64: columns, depth>. */
 typedef struct adze_packing {
     int64_t columns, depth;
@@ -73,6 +74,11 @@ typedef struct adze_staging {
 bool adze_epilogue_flat(const adze_contraction *c);
 /* Whether also x is read so: the spatial axes may be walked as one. */
 bool adze_contraction_flat(adze_context *ctx, const adze_contraction *c);
+/* Whether `dot2.bf16` takes pairs of neighbours at this many lanes. */
+bool adze_contraction_has_bf16(adze_context *ctx, const adze_target *target, const adze_schedule *s);
+/* Element type of the packed weight: as the model has it, or f32 where the target cannot widen vectors of it. */
+adze_dtype adze_packed_type(adze_context *ctx, const adze_target *target, const adze_contraction *c,
+                            const adze_packing *p, const adze_schedule *s);
 /* Decides staging for this packing on this target. */
 bool adze_staging_choose(adze_context *ctx, const adze_target *target, const adze_contraction *c,
                          const adze_packing *p, const adze_schedule *schedule, adze_staging *out);

@@ -370,6 +370,10 @@ bool adze_read_raw(adze_gen *g, MlirValue tensor, const MlirValue *index, MlirVa
     }
     if (g->tile_tensor.ptr && mlirValueEqual(tensor, g->tile_tensor)) {
         *out = g->tile_value.ptr ? g->tile_value : load_raw(g, g->tile, &g->tile_at);
+        /* sums of small floats are kept wide */
+        adze_dtype small = adze_element_dtype(g->ctx, element_of(tensor));
+        if ((small == ADZE_f16 || small == ADZE_bf16) && mlirTypeIsAF32(mlirValueGetType(*out)))
+            *out = adze_scalar_out(&g->b, (adze_scalar){*out, small});
         return true;
     }
     if (known_read(g, tensor, rank, index, out))

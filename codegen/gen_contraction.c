@@ -151,14 +151,24 @@ static MlirValue multiply_add(block *b, MlirValue acc, MlirValue a, MlirValue w)
                        b->acc, n, &nsw);
 }
 
-/* `depth` neighbours of x from `at` on, in every lane. */
-static MlirValue x_value(block *b, MlirValue at) {
+/* `depth` neighbours of x from `at` on, in every lane; `alone`: one, and a zero beside it. */
+static MlirValue x_value(block *b, MlirValue at, bool alone) {
     adze_builder *to = &b->g->b;
     MlirValue operands[] = {b->x, at};
     if (b->p.depth > 1) {
-        MlirValue word = adze_build1(to, "adze.load_word", 2, operands, integer(b, 32), 0, NULL);
+        MlirValue word;
+        if (alone) { /* what follows may be no number: it must not meet the zeros of w */
+            MlirType half = adze_element_type(b->g->ctx, b->st.type);
+            word = adze_build1(to, "memref.load", 2, operands, half, 0, NULL);
+            word = adze_build1(to, "arith.bitcast", 1, &word, integer(b, 16), 0, NULL);
+            word = adze_build1(to, "arith.extui", 1, &word, integer(b, 32), 0, NULL);
+        } else {
+            word = adze_build1(to, "adze.load_word", 2, operands, integer(b, 32), 0, NULL);
+        }
         MlirValue words = splat(b, word, like(b, integer(b, 32), 1));
-        MlirType codes = like(b, integer(b, b->p.depth == 2 ? 16 : 8), b->p.depth);
+        MlirType narrow = b->is_float ? adze_element_type(b->g->ctx, b->st.type)
+                                      : integer(b, b->p.depth == 2 ? 16 : 8);
+        MlirType codes = like(b, narrow, b->p.depth);
         MlirValue v = adze_build1(to, "vector.bitcast", 1, &words, codes, 0, NULL);
         if (b->st.type == ADZE_u8)
             v = adze_build1(to, "builtin.unrealized_conversion_cast", 1, &v,
@@ -173,7 +183,11 @@ static MlirValue x_value(block *b, MlirValue at) {
 
 static MlirValue w_value(block *b, MlirValue at) {
     MlirValue w = load_step(b, b->w, at, b->step);
-    if (b->is_float || b->p.depth == 4)
+    if (b->is_float)
+        return b->p.depth > 1 || mlirTypeEqual(b->step, b->acc)
+                   ? w
+                   : adze_build1(&b->g->b, "arith.extf", 1, &w, b->acc, 0, NULL);
+    if (b->p.depth == 4)
         return w;
     MlirType wide = b->p.depth == 2 ? like(b, integer(b, 16), 2) : b->acc;
     return adze_build1(&b->g->b, "arith.extsi", 1, &w, wide, 0, NULL);
@@ -222,6 +236,22 @@ static MlirValue run_start(block *b, MlirValue pixel, const MlirValue *tap) {
     return c->group > 1 ? plus(b, at, times(b, b->group, c->channels)) : at;
 }
 
+/* acc += x[r] * w for `depth` neighbours from x_at and w_at on. */
+static void step(block *b, int64_t rows, MlirValue x_at, MlirValue w_at, bool alone, MlirValue *acc) {
+    adze_gen *g = b->g;
+    const int64_t V = b->s->vectors;
+    MlirValue w[ADZE_MAX_CARRIED];
+    for (int64_t v = 0; v < V; v++) {
+        w[v] = w_value(b, plus(b, w_at, constant(b, v * b->s->lanes * b->p.depth)));
+        adze_name_value(g->ctx, w[v], adze_arena_printf(g->ctx->arena, V > 1 ? "w%d" : "wv", (int)v));
+    }
+    for (int64_t r = 0; r < rows; r++) {
+        MlirValue a = x_value(b, plus(b, x_at, constant(b, r * b->chunk)), alone);
+        for (int64_t v = 0; v < V; v++)
+            acc[r * V + v] = multiply_add(b, acc[r * V + v], a, w[v]);
+    }
+}
+
 /* acc[rows][vectors] over the whole window, for the vectors from `column` of the panel on. */
 static void accumulate(block *b, int64_t rows, MlirValue pixel, MlirValue column, MlirValue *acc) {
     adze_gen *g = b->g;
@@ -261,27 +291,19 @@ static void accumulate(block *b, int64_t rows, MlirValue pixel, MlirValue column
                           times(b, column, b->p.depth));
     adze_name_value(g->ctx, x_at, "x_at");
     adze_name_value(g->ctx, w_at, "w_at");
-    bool loop = steps > 1;
-    MlirValue k = constant(b, 0);
-    adze_for along;
-    if (loop) {
-        along = adze_for_begin(g, "k", k, constant(b, steps), constant(b, 1), n, acc, names);
+    const int64_t whole = b->is_float ? c->run / b->p.depth : steps, a_step = b->p.columns * b->p.depth;
+    if (whole == 1) {
+        step(b, rows, x_at, w_at, false, acc);
+    } else if (whole > 1) {
+        adze_for along = adze_for_begin(g, "k", constant(b, 0), constant(b, whole), constant(b, 1), n, acc, names);
         memcpy(acc, along.carried, (size_t)n * sizeof *acc);
-        k = along.iv;
-    }
-    MlirValue w[ADZE_MAX_CARRIED];
-    for (int64_t v = 0; v < V; v++) {
-        w[v] = w_value(b, plus(b, plus(b, w_at, times(b, k, b->p.columns * b->p.depth)),
-                               constant(b, v * b->s->lanes * b->p.depth)));
-        adze_name_value(g->ctx, w[v], adze_arena_printf(g->ctx->arena, V > 1 ? "w%d" : "wv", (int)v));
-    }
-    for (int64_t r = 0; r < rows; r++) {
-        MlirValue a = x_value(b, plus(b, plus(b, x_at, times(b, k, b->p.depth)), constant(b, r * b->chunk)));
-        for (int64_t v = 0; v < V; v++)
-            acc[r * V + v] = multiply_add(b, acc[r * V + v], a, w[v]);
-    }
-    if (loop)
+        step(b, rows, plus(b, x_at, times(b, along.iv, b->p.depth)), plus(b, w_at, times(b, along.iv, a_step)), false,
+             acc);
         adze_for_end(g, &along, acc, acc);
+    }
+    if (whole < steps)
+        step(b, rows, plus(b, x_at, constant(b, whole * b->p.depth)), plus(b, w_at, constant(b, whole * a_step)), true,
+             acc);
     for (int d = n_taps - 1; d >= 0; d--)
         if (real[d])
             adze_for_end(g, &loops[d], acc, acc);
@@ -457,20 +479,29 @@ static bool copy(block *b, MlirValue *index, MlirValue at, MlirValue first, Mlir
         run--;
     from[b->c.xs.rank - 1] = constant(b, 0);
     from[run] = run < b->c.xs.rank - 1 ? plus(b, from[run], loop.iv) : loop.iv;
+    MlirValue to = plus(b, at, loop.iv), raw;
+    if (b->st.type == b->c.x_type) {
+        if (!adze_read_raw(g, b->c.x, from, &raw))
+            return false;
+        adze_store_raw(g, raw, b->x, &to);
+        adze_for_end(g, &loop, NULL, NULL);
+        return true;
+    }
     adze_scalar x;
     if (!adze_read(g, b->c.x, from, &x))
         return false;
-    if (b->st.type == ADZE_i16) {
+    if (b->is_float) {
+        x.dtype = b->st.type; /* read as f32 */
+    } else if (b->st.type == ADZE_i16) {
         adze_scalar_cast(&g->b, x, ADZE_i16, false, &x);
         if (b->st.offset)
             adze_scalar_binary(&g->b, "add", x, adze_scalar_i64(&g->b, ADZE_i16, b->st.offset), &x);
-    } else if (b->st.type != b->c.x_type) { /* i8 to u8 or back: the offset is half the range */
+    } else { /* i8 to u8 or back: the offset is half the range */
         MlirValue half = adze_scalar_i64(&g->b, ADZE_i8, -128).value;
         x.value = adze_build1(&g->b, "arith.xori", 2, (MlirValue[]){x.value, half},
                               mlirValueGetType(x.value), 0, NULL);
         x.dtype = b->st.type;
     }
-    MlirValue to = plus(b, at, loop.iv);
     adze_store(g, x, b->x, &to);
     adze_for_end(g, &loop, NULL, NULL);
     return true;
@@ -705,7 +736,7 @@ bool adze_gen_contraction(adze_gen *g, const adze_schedule *s, MlirValue sums, M
     b.vectors = s->lanes > 1 || s->scalable;
     MlirType acc = adze_scalar_type(ctx, c->acc_type);
     b.acc = like(&b, acc, 1);
-    b.step = like(&b, b.is_float ? acc : integer(&b, 8), b.p.depth);
+    b.step = like(&b, b.is_float ? adze_element_type(ctx, c->w_type) : integer(&b, 8), b.p.depth);
     b.fma = b.is_float && b.vectors &&
             adze_vector_has(ctx, g->target, "math.fma", b.acc, 3, (MlirType[]){b.acc, b.acc, b.acc});
     b.panels = (c->outputs + b.p.columns - 1) / b.p.columns;

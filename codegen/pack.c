@@ -25,6 +25,7 @@ typedef struct packing {
     struct packed { /* weights that were packed already */
         const char *from, *to;
         adze_packing how;
+        adze_dtype type;
     } *done;
     int n_done, max_done;
 } packing;
@@ -226,21 +227,21 @@ void adze_pack_work(adze_pack_site *site, adze_dtype type, int64_t elements) {
 /* ---- the contraction family ---- */
 
 static bool pack_weight(packing *p, adze_pack_site *site, const adze_contraction *c,
-                        const adze_packing *how, adze_shape *shape, const char **out) {
+                        const adze_packing *how, adze_dtype type, adze_shape *shape, const char **out) {
     const char *symbol = site->symbol;
     int64_t dims[5];
     adze_packed_shape(c, how, dims);
-    *shape = adze_pack_shape(p->ctx, c->w_type, 5, dims);
+    *shape = adze_pack_shape(p->ctx, type, 5, dims);
     for (int i = 0; i < p->n_done; i++)
         if (!strcmp(p->done[i].from, symbol) && p->done[i].how.columns == how->columns &&
-            p->done[i].how.depth == how->depth) {
+            p->done[i].how.depth == how->depth && p->done[i].type == type) {
             *out = p->done[i].to;
             return true;
         }
     adze_tensor t;
-    if (!adze_tensor_new(p->ctx->arena, c->w_type, 5, dims, &t))
+    if (!adze_tensor_new(p->ctx->arena, type, 5, dims, &t))
         return adze_error(&p->ctx->diags, adze_node(p->ctx, c->op), "its packed weight is too large");
-    size_t size = adze_dtype_get(c->w_type)->host_bytes, at_byte = 0;
+    size_t size = adze_dtype_get(type)->host_bytes, at_byte = 0;
     char *to = adze_tensor_data(&t);
     const char *source = site->w.data;
     int64_t at[5];
@@ -250,7 +251,9 @@ static bool pack_weight(packing *p, adze_pack_site *site, const adze_contraction
                 for (at[3] = 0; at[3] < dims[3]; at[3]++)
                     for (at[4] = 0; at[4] < dims[4]; at[4]++, at_byte += size) {
                         int64_t i = adze_packed_source(c, how, at);
-                        if (i >= 0)
+                        if (i >= 0 && type != c->w_type)
+                            adze_tensor_set_f64(&t, at_byte / size, adze_tensor_get_f64(&site->w, (size_t)i));
+                        else if (i >= 0)
                             memcpy(to + at_byte, source + (size_t)i * size, size);
                         else
                             memset(to + at_byte, 0, size);
@@ -263,7 +266,7 @@ static bool pack_weight(packing *p, adze_pack_site *site, const adze_contraction
             memcpy(grown, p->done, (size_t)p->n_done * sizeof *grown);
         p->done = grown;
     }
-    p->done[p->n_done++] = (struct packed){symbol, *out, *how};
+    p->done[p->n_done++] = (struct packed){symbol, *out, *how, type};
     return true;
 }
 
@@ -323,7 +326,7 @@ static bool pack_kernel(packing *p, adze_pack_site *site, const adze_schedule *s
     adze_staging_write(ctx, c.op, &stage);
     adze_shape shape;
     const char *packed = NULL;
-    if (!pack_weight(p, site, &c, &how, &shape, &packed))
+    if (!pack_weight(p, site, &c, &how, adze_packed_type(ctx, p->target, &c, &how, s), &shape, &packed))
         return false;
     adze_pack_weight(site, packed, &shape);
     if (site->has_bias || (c.acc_type == ADZE_i32 && c.zero_x + stage.offset)) {

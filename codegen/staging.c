@@ -85,11 +85,49 @@ static bool has_dot(adze_context *ctx, const adze_target *target, const char *na
     return adze_vector_has(ctx, target, name, acc, 3, operands);
 }
 
+static bool is_float(adze_dtype type) { return type == ADZE_f32 || type == ADZE_f16 || type == ADZE_bf16; }
+
+bool adze_contraction_has_bf16(adze_context *ctx, const adze_target *target, const adze_schedule *s) {
+    MlirType acc = vector_of(ctx, ADZE_f32, s->lanes);
+    MlirType pairs = adze_vector_of(adze_element_type(ctx, ADZE_bf16), 2 * s->lanes, false);
+    MlirType words = vector_of(ctx, ADZE_i32, s->lanes);
+    return !s->scalable && adze_vector_has(ctx, target, "dot2.bf16", acc, 3, (MlirType[]){acc, pairs, pairs}) &&
+           adze_vector_has(ctx, target, "vector.bitcast", pairs, 1, &words) &&
+           adze_vector_memory_row(target, false, false, pairs);
+}
+
+/* Pairs of bf16 go as they are; else f16 and bf16 are widened once, in the copy. */
+static bool stage_floats(adze_context *ctx, const adze_target *target, const adze_contraction *c,
+                         const adze_packing *p, const adze_schedule *schedule, adze_staging *out) {
+    if (!is_float(c->x_type) || !is_float(c->w_type))
+        return false;
+    if (p->depth == 2) {
+        out->dot = "dot2.bf16";
+        return c->x_type == ADZE_bf16 && c->w_type == ADZE_bf16 && adze_contraction_has_bf16(ctx, target, schedule);
+    }
+    if (c->x_type != ADZE_f32 && (c->padded || !out->flat || c->ys.dims[0] > 0)) {
+        out->staged = true;
+        out->type = ADZE_f32;
+    }
+    return p->depth == 1;
+}
+
+adze_dtype adze_packed_type(adze_context *ctx, const adze_target *target, const adze_contraction *c,
+                            const adze_packing *p, const adze_schedule *s) {
+    if (c->acc_type != ADZE_f32 || c->w_type == ADZE_f32 || p->depth > 1 || (s->lanes == 1 && !s->scalable))
+        return c->w_type;
+    MlirType narrow = adze_vector_of(adze_element_type(ctx, c->w_type), s->lanes, s->scalable != 0);
+    MlirType wide = adze_vector_of(adze_scalar_type(ctx, ADZE_f32), s->lanes, s->scalable != 0);
+    bool widens = adze_vector_has(ctx, target, "arith.extf", wide, 1, &narrow) &&
+                  adze_vector_memory_row(target, false, false, narrow);
+    return widens ? c->w_type : ADZE_f32;
+}
+
 bool adze_staging_choose(adze_context *ctx, const adze_target *target, const adze_contraction *c,
                          const adze_packing *p, const adze_schedule *schedule, adze_staging *out) {
     *out = (adze_staging){.staged = c->padded, .type = c->x_type, .flat = adze_contraction_flat(ctx, c)};
     if (c->acc_type == ADZE_f32)
-        return c->x_type == ADZE_f32 && c->w_type == ADZE_f32 && p->depth == 1;
+        return stage_floats(ctx, target, c, p, schedule, out);
     bool is_signed = c->x_type == ADZE_i8;
     if (c->acc_type != ADZE_i32 || (!is_signed && c->x_type != ADZE_u8) || c->w_type != ADZE_i8 || c->zero_w)
         return false;
