@@ -14,7 +14,7 @@
 static inline int32_t adze_clamp(int32_t y, int32_t low, int32_t high) {
 #if defined(__ARM_FEATURE_SAT)
     if (low == -128 && high == 127)
-        return __ssat(y, 8);
+        return (int32_t)__ssat(y, 8);
     if (low == 0 && high == 255)
         return (int32_t)__usat(y, 8);
 #endif
