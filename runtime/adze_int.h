@@ -5,18 +5,19 @@
 #define ADZE_INT_H
 
 #include <stdint.h>
-#if defined(__ARM_FEATURE_SAT)
-#include <arm_acle.h>
-#endif
 #include <string.h>
 
 /* min(max(y, low), high); the ranges of 8-bit codes in one instruction where Arm has it. */
 static inline int32_t adze_clamp(int32_t y, int32_t low, int32_t high) {
 #if defined(__ARM_FEATURE_SAT)
-    if (low == -128 && high == 127)
-        return (int32_t)__ssat(y, 8);
-    if (low == 0 && high == 255)
-        return (int32_t)__usat(y, 8);
+    if ((low == -128 && high == 127) || (low == 0 && high == 255)) {
+        int32_t code;
+        if (low == 0)
+            __asm__("usat %0, #8, %1" : "=r"(code) : "r"(y));
+        else
+            __asm__("ssat %0, #8, %1" : "=r"(code) : "r"(y));
+        return code;
+    }
 #endif
     return y < low ? low : y > high ? high : y;
 }
