@@ -188,8 +188,11 @@ static bool analyse(product *p) {
     }
     p->k = p->rank;
     p->n = p->rank - 1;
-    p->m = p->rank - 2;
-    return p->rank >= 2 && is_reduction(g, op, p->k) && p->step[A][p->n] == 0 && p->step[B][p->m] == 0;
+    p->m = -1;
+    for (int d = 0; d < p->n; d++)
+        if (p->step[A][d] && !p->step[B][d])
+            p->m = d;
+    return p->m >= 0 && is_reduction(g, op, p->k) && p->step[A][p->n] == 0 && p->step[B][p->n] != 0;
 }
 
 /* ---- register blocks ---- */

@@ -35,7 +35,7 @@ static bool has_multiply(const adze_target *target, const char *element, int64_t
 }
 
 /* Lanes of 32 bits to compute `outputs` columns with: the widest, or a narrower one that holds them all. */
-static void choose_lanes(const adze_target *target, const char *element, int64_t outputs, adze_schedule *s) {
+void adze_schedule_lanes(const adze_target *target, const char *element, int64_t outputs, adze_schedule *s) {
     s->lanes = 1;
     if (!target || !target->vectors.count)
         return;
@@ -174,7 +174,7 @@ static bool contraction(adze_context *ctx, const adze_target *target, const adze
     } else if (!is_float(x.dtype) || !is_float(w.dtype)) {
         return false;
     }
-    choose_lanes(target, element, outputs, s);
+    adze_schedule_lanes(target, element, outputs, s);
     const bool pairs = x.dtype == ADZE_bf16 && w.dtype == ADZE_bf16 && s->lanes > 1 && !s->scalable &&
                        has_row(target, "dot2.bf16", "f32", s->lanes, false);
     if (pairs)
@@ -264,99 +264,6 @@ static bool depthwise(adze_context *ctx, const adze_target *target, const adze_g
     return true;
 }
 
-/* ---- products of two values ---- */
-
-/* adze.matmul with elementwise operations or a transpose behind it: the register block, or false. */
-static bool matmul(adze_context *ctx, const adze_target *target, const adze_group *group, MlirOperation op,
-                   adze_schedule *s) {
-    enum { FEWEST_PRODUCTS = 256, FEWEST_COLUMNS = 4, PANEL_BYTES = 1 << 16, SCALABLE_COLUMNS = 64,
-           SCALABLE_ROWS = 8, FAR_APART = 1024, MANY_ROWS = 32 };
-    adze_shape a, b, c;
-    if (!target || target->bare || !target->vectors.count || !mlirOperationEqual(group->ops[0], op) ||
-        !adze_value_shape(ctx, mlirOperationGetOperand(op, 0), &a) ||
-        !adze_value_shape(ctx, mlirOperationGetOperand(op, 1), &b) || !adze_value_shape(ctx, adze_result(op, 0), &c) ||
-        !adze_is_none(mlirOperationGetOperand(op, 2)) || a.rank < 2 || b.rank < 2 || a.dtype != ADZE_f32 ||
-        b.dtype != ADZE_f32 || c.dtype != ADZE_f32 || adze_shape_count(&a) < 1 || adze_shape_count(&b) < 1)
-        return false;
-    adze_shape last;
-    bool keeps_sums = adze_value_shape(ctx, adze_result(group->ops[group->n - 1], 0), &last) && last.dtype == ADZE_f32;
-    for (int i = 1; i < group->n; i++) {
-        adze_fuse_class cls = adze_fuse_class_of(ctx, group->ops[i]);
-        if (cls != ADZE_FUSE_POINTWISE && !adze_is_op(group->ops[i], "adze.transpose"))
-            return false;
-        int64_t perm[ADZE_MAX_RANK];
-        if (cls != ADZE_FUSE_POINTWISE && (adze_get_i64s(group->ops[i], "perm", ADZE_MAX_RANK, perm) != c.rank ||
-                                           perm[c.rank - 1] != c.rank - 1))
-            keeps_sums = false;
-    }
-    const bool turned = adze_get_bool(op, "trans_b");
-    int64_t m = c.dims[c.rank - 2], n = c.dims[c.rank - 1], k = b.dims[b.rank - (turned ? 1 : 2)];
-    if (n < FEWEST_COLUMNS || m * n * k < FEWEST_PRODUCTS)
-        return false;
-    choose_lanes(target, "f32", n, s);
-    if (s->lanes < 2)
-        return false;
-    if (s->scalable) {
-        s->vectors = 1;
-        s->rows = m < SCALABLE_ROWS ? m : SCALABLE_ROWS;
-    } else {
-        adze_register_block(n, m, s->lanes, target->vectors.count, s);
-    }
-    /* b's panel is copied where its columns are no neighbours, or its rows share few sets of a cache: a part of k at a
-     * time, with the sums so far in c */
-    bool copy = turned || (n >= FAR_APART && m >= MANY_ROWS);
-    int64_t most = PANEL_BYTES / (int64_t)sizeof(float) / (s->scalable ? SCALABLE_COLUMNS : s->vectors * s->lanes);
-    if (copy && most < k && !keeps_sums) {
-        if (turned)
-            return false;
-        copy = false;
-    }
-    s->k_block = !copy ? 0 : k < most ? k : most;
-    s->family = "matmul";
-    return true;
-}
-
-/* Register blocks of both products: queries by vectors of keys, or of the result's elements. */
-static bool attention(adze_context *ctx, const adze_target *target, MlirOperation op, adze_schedule *s) {
-    enum { KEYS = 64, FEW_KEYS = 96, SCALABLE_ROWS = 8 };
-    adze_shape q, k;
-    const char *layout[4];
-    if (!adze_is_op(op, "adze.attention") || !target || !target->vectors.count ||
-        !adze_value_shape(ctx, mlirOperationGetOperand(op, 0), &q) ||
-        !adze_value_shape(ctx, mlirOperationGetOperand(op, 1), &k) ||
-        adze_get_strs(ctx, op, "layout", 4, layout) != 4)
-        return false;
-    int64_t queries = q.dims[strcmp(layout[0], "heads_last") ? 2 : 1];
-    int64_t keys = k.dims[strcmp(layout[1], "heads_last") ? 2 : 1];
-    s->k_block = keys <= FEW_KEYS ? keys : KEYS;
-    choose_lanes(target, "f32", s->k_block, s);
-    if (s->lanes > 1 && !s->scalable)
-        adze_register_block(s->k_block, queries, s->lanes, target->vectors.count, s);
-    if (s->scalable)
-        s->rows = queries < SCALABLE_ROWS ? queries : SCALABLE_ROWS;
-    return true;
-}
-
-/* ---- recurrences ---- */
-
-/* Register blocks of the product with the state, where the input's is made before: sequences by vectors of gates. */
-static bool recurrence(adze_context *ctx, const adze_target *target, MlirOperation op, adze_schedule *s) {
-    enum { SCALABLE_ROWS = 4 };
-    adze_shape x, r;
-    if ((!adze_is_op(op, "adze.lstm") && !adze_is_op(op, "adze.gru") && !adze_is_op(op, "adze.rnn")) ||
-        !adze_is_none(mlirOperationGetOperand(op, 1)) || !target || !target->vectors.count ||
-        !adze_value_shape(ctx, mlirOperationGetOperand(op, 0), &x) ||
-        !adze_value_shape(ctx, mlirOperationGetOperand(op, 2), &r) || x.rank != 3 || r.dtype != ADZE_f32)
-        return false;
-    int64_t batch = x.dims[1] < 1 ? 1 : x.dims[1], gates = r.dims[2];
-    choose_lanes(target, "f32", gates, s);
-    if (s->lanes > 1 && !s->scalable)
-        adze_register_block(gates, batch, s->lanes, target->vectors.count, s);
-    if (s->scalable)
-        s->rows = batch < SCALABLE_ROWS ? batch : SCALABLE_ROWS;
-    return true;
-}
-
 /* ---- the default nest ---- */
 
 /* With vector registers, a channels-first convolution keeps a row of sums in local memory, over which a C compiler
@@ -387,10 +294,10 @@ MlirAttribute adze_schedule_default(adze_context *ctx, const adze_target *target
     if (adze_is_op(anchor, "adze.conv") && target && !target->bare && depthwise(ctx, target, group, anchor, &block))
         return adze_schedule_write(ctx, &block);
     block = (adze_schedule){0};
-    if (adze_is_op(anchor, "adze.matmul") && matmul(ctx, target, group, anchor, &block))
+    if (adze_schedule_product(ctx, target, group, anchor, &block))
         return adze_schedule_write(ctx, &block);
     block = (adze_schedule){0};
-    if (recurrence(ctx, target, root, &block) || attention(ctx, target, root, &block))
+    if (adze_schedule_recurrence(ctx, target, root, &block) || adze_schedule_attention(ctx, target, root, &block))
         return adze_schedule_write(ctx, &block);
     if (adze_fuse_class_of(ctx, root) != ADZE_FUSE_OPAQUE && !adze_is_op(root, "tensor.concat") &&
         adze_value_shape(ctx, adze_result(root, 0), &shape)) {

@@ -16,4 +16,14 @@ bool adze_schedule_mcu(adze_context *ctx, const adze_target *target, const adze_
 void adze_register_block(int64_t outputs, int64_t width, int64_t lanes, int64_t registers,
                          adze_schedule *out);
 
+/* Lanes of 32 bits to compute `outputs` columns with: the widest, or a narrower one that holds them all. */
+void adze_schedule_lanes(const adze_target *target, const char *element, int64_t outputs, adze_schedule *s);
+
+/* What the default schedule is for these operations; false: `op` is none of them, or not computed so
+ * (schedule_products.c). */
+bool adze_schedule_product(adze_context *ctx, const adze_target *target, const adze_group *group, MlirOperation op,
+                           adze_schedule *s);
+bool adze_schedule_attention(adze_context *ctx, const adze_target *target, MlirOperation op, adze_schedule *s);
+bool adze_schedule_recurrence(adze_context *ctx, const adze_target *target, MlirOperation op, adze_schedule *s);
+
 #endif
