@@ -10,7 +10,7 @@ full=no
 if [ "${1:-}" = --all ]; then full=yes; shift; fi
 . "$(dirname "$0")/lib.sh"
 
-all_targets="portable x86-64 aarch64 riscv64 riscv64-v cortex-m4 cortex-m7 cortex-m33 cortex-m55
+all_targets="portable x86-64 x86-64-v3 native aarch64 armv8.2-dotprod armv9-sve riscv64 riscv64-v cortex-m4 cortex-m7 cortex-m33 cortex-m55
  riscv32-bare riscv64-bare wasm32-simd"
 left_out=0
 
