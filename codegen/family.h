@@ -12,6 +12,7 @@ typedef bool adze_family(adze_gen *g, const adze_schedule *s, MlirValue sums, Ml
 adze_family adze_gen_contraction;
 adze_family adze_gen_matmul;
 adze_family adze_gen_winograd;
+adze_family adze_gen_winograd_rows;
 adze_family adze_gen_depthwise;
 
 /* The kernel's argument of this name (adze.name); null when it has none. */

@@ -47,23 +47,6 @@ static MlirValue binary(winograd *k, const char *op, MlirValue a, MlirValue b) {
     return adze_build1(&k->g->b, op, 2, (MlirValue[]){a, b}, mlirValueGetType(a), 0, NULL);
 }
 
-/* sum of factors[i] * x[i * step]; zero factors cost nothing, ones no multiplication. */
-static MlirValue combine(winograd *k, const double *factors, int n, const MlirValue *x, int64_t step) {
-    MlirValue sum = {NULL};
-    for (int pass = 0; pass < 2; pass++) /* a positive term first: no negation */
-        for (int i = 0; i < n; i++) {
-            double f = factors[i];
-            if (f == 0 || (f > 0) != (pass == 0))
-                continue;
-            MlirValue term = x[i * step];
-            double size = f < 0 ? -f : f;
-            if (size != 1)
-                term = binary(k, "arith.mulf", term, f32(k, size));
-            sum = !sum.ptr ? term : binary(k, f < 0 ? "arith.subf" : "arith.addf", sum, term);
-        }
-    return sum;
-}
-
 /* Bt x B, or At x A where `output`: [in0][in1] to [in0][in1] or [out0][out1]. */
 static void transform(winograd *k, bool output, MlirValue *x) {
     enum { POINTS = ADZE_WINOGRAD_IN * ADZE_WINOGRAD_IN };
@@ -72,10 +55,10 @@ static void transform(winograd *k, bool output, MlirValue *x) {
     const int n0 = f[0].in, n1 = f[1].in, m0 = output ? f[0].out : n0, m1 = output ? f[1].out : n1;
     for (int j = 0; j < n1; j++)
         for (int i = 0; i < m0; i++)
-            half[i * n1 + j] = n0 == 1 ? x[j] : combine(k, output ? f[0].at[i] : f[0].bt[i], n0, x + j, n1);
+            half[i * n1 + j] = n0 == 1 ? x[j] : adze_winograd_combine(k->g, output ? f[0].at[i] : f[0].bt[i], n0, x + j, n1);
     for (int i = 0; i < m0; i++)
         for (int j = 0; j < m1; j++)
-            all[i * m1 + j] = n1 == 1 ? half[i] : combine(k, output ? f[1].at[j] : f[1].bt[j], n1, half + i * n1, 1);
+            all[i * m1 + j] = n1 == 1 ? half[i] : adze_winograd_combine(k->g, output ? f[1].at[j] : f[1].bt[j], n1, half + i * n1, 1);
     memcpy(x, all, (size_t)(m0 * m1) * sizeof *x);
 }
 

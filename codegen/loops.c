@@ -221,6 +221,7 @@ static const struct {
     {"contraction", adze_gen_contraction},
     {"matmul", adze_gen_matmul},
     {"winograd", adze_gen_winograd},
+    {"winograd_rows", adze_gen_winograd_rows},
     {"depthwise", adze_gen_depthwise},
     {"dsp", adze_gen_dsp},
     {"dsp_depthwise", adze_gen_dsp_depthwise},

@@ -367,7 +367,8 @@ bool adze_codegen_pack(adze_context *ctx, MlirModule module, const adze_target *
         adze_pack_site site = {.ctx = ctx, .module = module, .target = target, .kernel = op, .family = s.family};
         bool ok = !strcmp(s.family, "contraction") ? pack_kernel(&p, &site, &s)
                   : !strcmp(s.family, "winograd")  ? adze_pack_winograd(&site, &s)
-                                                   : adze_pack_mcu(&site, &s);
+                  : !strcmp(s.family, "winograd_rows") ? adze_pack_winograd_rows(&site, &s)
+                                                       : adze_pack_mcu(&site, &s);
         if (!ok)
             return false;
     }

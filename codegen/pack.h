@@ -36,6 +36,7 @@ adze_shape adze_pack_shape(adze_context *ctx, adze_dtype dtype, int rank, const 
 
 /* Families with a layout of their own: weight, bias and work memory of a kernel. */
 bool adze_pack_winograd(adze_pack_site *site, const adze_schedule *s);
+bool adze_pack_winograd_rows(adze_pack_site *site, const adze_schedule *s);
 bool adze_pack_mcu(adze_pack_site *site, const adze_schedule *s);
 
 #endif

@@ -36,4 +36,22 @@ typedef struct adze_winograd {
  * filter (not all of 1), strides and dilations 1, one group. `tiles` and `columns` (outputs, padded) size the work memory. */
 bool adze_winograd_cut(const adze_contraction *c, int64_t tiles, int64_t columns, adze_winograd *out);
 
+/* Filtered along the first of two spatial axes only. A window longer than the filter is cut into `parts`, whose products
+ * have one sum: each reads x `filter.window` rows further on. */
+typedef struct adze_winograd_rows {
+    adze_winograd_filter filter; /* out: rows of y at once */
+    int64_t parts, points;       /* points = filter.in */
+    int64_t tiles;               /* along the axis */
+    int64_t in_rows, width;      /* of x, for a tile; width in pixels, with padding */
+    int64_t copy_at, x_at, sums_at, work; /* one part's work memory, in floats */
+} adze_winograd_rows;
+
+/* False when the convolution cannot be cut so: f32, two spatial axes of which the first has a window of 3 or more, stride
+ * and dilation 1, the second dilation 1, one group. `out` rows of y must leave a filter of 6 or 8 products. `columns`:
+ * outputs of a panel. */
+bool adze_winograd_rows_cut(const adze_contraction *c, int64_t out, int64_t columns, adze_winograd_rows *cut);
+
+/* The sum of factors[i] * x[i * step], f32: zero factors cost nothing, ones no multiplication. */
+MlirValue adze_winograd_combine(adze_gen *g, const double *factors, int n, const MlirValue *x, int64_t step);
+
 #endif

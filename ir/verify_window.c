@@ -73,7 +73,14 @@ static const char *packed_weight(const adze_checked *c, adze_shape *k) {
     for (int i = 0; i < rank - 2; i++)
         if (__builtin_mul_overflow(i == last && wide ? run : runs, dims[i], i == last && wide ? &run : &runs))
             return "an impossibly large weight";
-    if (points) { /* Winograd products of a tile, by the window of each axis (codegen/winograd.c) */
+    const bool by_rows = !mlirAttributeIsNull(adze_get(c->op, "adze.winograd_parts"));
+    if (by_rows) { /* Winograd products along the first axis, in parts of the window; the second axis is part of the run */
+        int64_t parts = adze_get_i64(c->op, "adze.winograd_parts");
+        if (rank != 4 || group != 1 || (points != 6 && points != 8) || parts < 1 || parts > dims[0] ||
+            __builtin_mul_overflow(run, dims[1], &run) || __builtin_mul_overflow(run, parts, &run))
+            return "Winograd points of windows that have no filter";
+        runs = points;
+    } else if (points) { /* Winograd products of a tile, by the window of each axis (codegen/winograd.c) */
         static const int64_t products[] = {1, 0, 6, 6, 8, 8, 8};
         runs = 1;
         for (int i = 0; i < rank - 2; i++)

@@ -121,6 +121,44 @@ static bool winograd(const adze_target *target, const adze_shape *x, const adze_
     return true;
 }
 
+/* The same along the first of two axes only, the second one's taps being part of each product: for long windows and few
+ * channels. `tiles` says how many rows of y a tile has. */
+static bool winograd_rows(const adze_target *target, const adze_shape *x, const adze_shape *w, const adze_shape *y,
+                          MlirOperation conv, adze_schedule *s) {
+    enum { LONGEST_PART = 5 };
+    static const double INPUT = 4, OUTPUT = 4, GAIN = 0.85;
+    static const int64_t products[] = {6, 8};
+    int64_t strides[ADZE_MAX_RANK], dilations[ADZE_MAX_RANK];
+    if (x->rank != 4 || s->lanes < 2 || s->scalable || adze_get_i64(conv, "group") != 1 ||
+        adze_get_i64s(conv, "strides", ADZE_MAX_RANK, strides) != 2 ||
+        adze_get_i64s(conv, "dilations", ADZE_MAX_RANK, dilations) != 2 || strides[0] != 1 || dilations[0] != 1 ||
+        dilations[1] != 1 || w->dims[0] < 3)
+        return false;
+    const int64_t parts = (w->dims[0] + LONGEST_PART - 1) / LONGEST_PART, window = (w->dims[0] + parts - 1) / parts;
+    const double width = (double)y->dims[2], run = (double)(w->dims[1] * w->dims[2]);
+    const double out_vectors = (double)((w->dims[3] + s->lanes - 1) / s->lanes);
+    const double in_vectors = ((width - 1) * (double)strides[1] + (double)w->dims[1]) * (double)w->dims[2] / (double)s->lanes;
+    double best = GAIN * (double)y->dims[1] * (double)w->dims[0] * width * run * out_vectors;
+    bool found = false;
+    for (size_t i = 0; i < ADZE_COUNT(products); i++) {
+        const int64_t out = products[i] - window + 1, tiles = (y->dims[1] + out - 1) / out;
+        if (out < 2)
+            continue;
+        const double cost = (double)(tiles * products[i]) * ((double)parts * (width * run * out_vectors + INPUT * in_vectors) +
+                                                             OUTPUT * width * out_vectors);
+        if (cost < best) {
+            best = cost;
+            found = true;
+            s->tiles = out;
+        }
+    }
+    if (!found)
+        return false;
+    s->family = "winograd_rows";
+    adze_register_block(w->dims[3], y->dims[2], s->lanes, target->vectors.count, s);
+    return true;
+}
+
 static bool is_constant(MlirValue value) {
     MlirOperation op = adze_defining(value);
     return !mlirOperationIsNull(op) && (adze_is_op(op, "adze.get_weight") || adze_is_op(op, "adze.constant"));
@@ -207,7 +245,7 @@ static bool contraction(adze_context *ctx, const adze_target *target, const adze
             s->rows = width < 12 ? width : 12;
         return true;
     }
-    if (x.dtype == ADZE_f32 && w.dtype == ADZE_f32 && s->lanes > 1 && winograd(target, &x, &w, &y, conv, s))
+    if (x.dtype == ADZE_f32 && w.dtype == ADZE_f32 && s->lanes > 1 && (winograd(target, &x, &w, &y, conv, s) || winograd_rows(target, &x, &w, &y, conv, s)))
         return true;
     adze_register_block(outputs, width, s->lanes, registers, s);
     if (s->lanes == 1) {
