@@ -159,7 +159,36 @@ static bool store(emitter *em, MlirOperation op) {
 
 /* ---- operations with a case of their own ---- */
 
+/* `x < k ? k : x` with a constant k is one instruction: NaN stays, as no comparison holds for it. (Which zero comes of
+ * two of them is the target's business.) The key of its row, or NULL. */
+static const char *clamp_key(emitter *em, MlirOperation op, MlirValue *x, MlirValue *k) {
+    enum { OGT = 2, OGE = 3, OLT = 4, OLE = 5 };
+    MlirOperation test = adze_defining(operand_of(op, 0));
+    if (mlirOperationIsNull(test) || !adze_is_op(test, "arith.cmpf"))
+        return NULL;
+    *x = operand_of(test, 0);
+    *k = operand_of(test, 1);
+    const int64_t predicate = mlirIntegerAttrGetValueInt(adze_get(test, "predicate"));
+    const bool low = predicate == OLT || predicate == OLE, high = predicate == OGT || predicate == OGE;
+    if (!is_number(*k) || !mlirValueEqual(operand_of(op, 1), *k) || !mlirValueEqual(operand_of(op, 2), *x) ||
+        (!low && !high))
+        return NULL;
+    const char *key = low ? "arith.maximumf:constant" : "arith.minimumf:constant";
+    MlirType type = type_of(result_of(op)), types[] = {type, type};
+    adze_vector_match match;
+    return adze_vector_find(em->m->target, key, type, 2, types, &match) ? key : NULL;
+}
+
 static bool compare(emitter *em, MlirOperation op) {
+    bool needed = false; /* by more than clamps */
+    for (MlirOpOperand use = mlirValueGetFirstUse(result_of(op)); !mlirOpOperandIsNull(use);
+         use = mlirOpOperandGetNextUse(use)) {
+        MlirValue x, k;
+        MlirOperation user = mlirOpOperandGetOwner(use);
+        needed |= !adze_is_op(user, "arith.select") || !clamp_key(em, user, &x, &k);
+    }
+    if (!needed)
+        return true;
     int predicate = (int)mlirIntegerAttrGetValueInt(adze_get(op, "predicate"));
     return plain_of(em, op, adze_arena_printf(em->arena, "%s:%d", emit_op_name(em, op), predicate));
 }
@@ -197,8 +226,15 @@ static bool shift(emitter *em, MlirOperation op) {
 }
 
 static bool choose(emitter *em, MlirOperation op) {
-    if (is_vector(operand_of(op, 0)))
-        return plain_of(em, op, "arith.select");
+    if (is_vector(operand_of(op, 0))) {
+        MlirValue x, k;
+        const char *key = clamp_key(em, op, &x, &k);
+        if (!key)
+            return plain_of(em, op, "arith.select");
+        MlirType type = type_of(result_of(op)), types[] = {type, type};
+        expr args[] = {emit_use(em, x), emit_use(em, k)};
+        return plain(em, op, key, 2, args, types);
+    }
     int type = emit_type_of(em, type_of(result_of(op)));
     if (type == ADZE_NO_DTYPE)
         return emit_no_row(em, op, "of this type");
