@@ -527,10 +527,18 @@ bool adze_read_pool(adze_gen *g, MlirOperation op, int which, const MlirValue *i
             return false;
     }
     if (which == 1) {
-        /* strictly greater, or the first one: the first maximum wins. Channels first (the verifier). */
-        adze_scalar greater;
+        /* strictly greater, or the first one: the first maximum wins, and the first NaN over all. Channels first (the
+         * verifier). */
+        adze_scalar greater, nan, number;
         if (!adze_scalar_binary(&g->b, "greater", v, acc, &greater))
             return false;
+        if (adze_dtype_get(v.dtype)->cls == 'F') {
+            if (!adze_scalar_unary(&g->b, "is_nan", NULL, v, &nan) ||
+                !adze_scalar_binary(&g->b, "equal", acc, acc, &number) ||
+                !adze_scalar_binary(&g->b, "and", nan, number, &nan) ||
+                !adze_scalar_binary(&g->b, "or", greater, nan, &greater))
+                return false;
+        }
         MlirValue first = adze_index_cmp(g, "lt", carried[1], adze_index(g, 0));
         MlirValue take = adze_build1(&g->b, "arith.ori", 2, (MlirValue[]){greater.value, first},
                                      mlirValueGetType(first), 0, NULL);

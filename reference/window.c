@@ -65,7 +65,7 @@ static window pool_one(const pool_shape *s, const double *plane, const int64_t *
             w.value += v;
         } else if (s->kind == POOL_LP) {
             w.value += pow(fabs(v), (double)s->p);
-        } else if (w.best < 0 || v > w.value) {
+        } else if (w.best < 0 || v > w.value || (isnan(v) && !isnan(w.value))) {
             w.value = v;
             w.best = from;
         }

@@ -155,7 +155,7 @@ static bool after_pass(void *user, int number, const char *pass, MlirModule modu
     (void)number;
     if (!strcmp(pass, "kernels"))
         adze_walk(mlirModuleGetOperation(module), visit_kernel, l);
-    if (!strcmp(pass, "plan") && l->k->row->late)
+    if (!strcmp(pass, "plan") && (l->k->row->rules & LATE))
         return evaluate(l->ctx, module, l->k);
     return true;
 }
@@ -171,7 +171,7 @@ bool case_make(adze_context *ctx, const adze_target *target, kernel_case *k) {
     l.random = (net){.ctx = ctx, .random = k->seed * 31 + (uint64_t)k->variant * 0xADE};
     bool ok = make_inputs(&n, k);
     MlirModule module = ok ? adze_module_parse(ctx, k->text, k->row->name) : (MlirModule){NULL};
-    ok = ok && !mlirModuleIsNull(module) && (k->row->late || evaluate(ctx, module, k));
+    ok = ok && !mlirModuleIsNull(module) && ((k->row->rules & LATE) || evaluate(ctx, module, k));
     adze_text_free(&n.weights);
     adze_text_free(&n.arguments);
     adze_text_free(&n.body);

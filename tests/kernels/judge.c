@@ -7,6 +7,7 @@
  *                           that, since terms may cancel
  *   after Winograd          a tile's outputs are sums over all of the tile's inputs: one of them that is not finite may make
  *                           all outputs near it NaN or infinite, and an infinite output NaN
+ *   rows that SPREAD        an input that is not finite may be met by a weight of zero: all outputs of its image may be NaN
  */
 #include "tests/kernels/kernels.h"
 
@@ -19,6 +20,7 @@
  * convolutions reach further. */
 static bool contaminated(const kernel_case *k, int round, const adze_tensor *y, size_t at) {
     enum { REACH = 12 };
+    const bool winograd = k->winograd;
     int64_t index[ADZE_MAX_RANK];
     for (int d = y->rank - 1; d >= 0; d--) {
         index[d] = (int64_t)at % y->dims[d];
@@ -36,7 +38,7 @@ static bool contaminated(const kernel_case *k, int round, const adze_tensor *y, 
             for (int d = x->rank - 1; d >= 0 && x->rank == y->rank; d--) {
                 const int64_t distance = (int64_t)(rest % (size_t)x->dims[d]) - index[d];
                 rest /= (size_t)x->dims[d];
-                near &= d == 1 || (d == 0 ? distance == 0 : llabs(distance) <= REACH);
+                near &= d == 1 ? winograd || distance == 0 : d == 0 ? distance == 0 : !winograd || llabs(distance) <= REACH;
             }
             if (near)
                 return true;
@@ -76,7 +78,7 @@ bool judge(const kernel_case *k, int round, int output, const adze_tensor *got, 
             ok = fabs(g - w) <= tolerance;
         } else
             ok = (isnan(g) && isnan(w)) || g == w;
-        if (!ok && k->winograd && cls == 'F' && (!isfinite(g) || !isfinite(w)))
+        if (!ok && (k->winograd || (k->row->rules & SPREADS)) && cls == 'F' && (!isfinite(g) || !isfinite(w)))
             ok = contaminated(k, round, want, i);
         if (!ok && !wrong++)
             first = i;

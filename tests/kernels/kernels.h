@@ -84,11 +84,16 @@ const char *net_text(net *n, const char *format, ...) ADZE_PRINTF(2, 3);
 
 /* ---- rows ---- */
 
+enum {
+    LATE = 1,    /* what is right is what the reference says at the end of level 1 (QDQ islands are integers there) */
+    SPREADS = 2, /* weights may be zero: NaN is right in any image with an input that is not finite */
+};
+
 typedef struct kernel_row {
     const char *name;
     void (*make)(net *n);
     double huge; /* floats this large may be among the inputs without any sum leaving f32 */
-    bool late;   /* what is right is what the reference says at the end of level 1 (QDQ islands are integers there) */
+    int rules;
     const char *doc;
 } kernel_row;
 

@@ -5,7 +5,7 @@
 #include <string.h>
 
 const kernel_row kernel_rows[] = {
-#define ROW(name, function, huge, late, doc) {name, function, huge, late, doc},
+#define ROW(name, function, huge, rules, doc) {name, function, huge, rules, doc},
 #include "tests/kernels/rows.def"
 #undef ROW
 };

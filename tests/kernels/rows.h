@@ -4,7 +4,7 @@
 
 #include "tests/kernels/kernels.h"
 
-#define ROW(name, function, huge, late, doc) void function(net *n);
+#define ROW(name, function, huge, rules, doc) void function(net *n);
 #include "tests/kernels/rows.def"
 #undef ROW
 
