@@ -69,17 +69,37 @@ static bool turn(adze_vz *v, MlirValue at, MlirValue *acc) {
     return !v->why;
 }
 
+/* The name at this place of a loop's chain loc("oh"("acc")), or `otherwise`. */
+static MlirStringRef chained_name(MlirLocation chain, int place, const char *otherwise) {
+    while (place-- > 0 && mlirLocationIsAName(chain))
+        chain = mlirLocationNameGetChildLoc(chain);
+    return mlirLocationIsAName(chain) ? mlirIdentifierStr(mlirLocationNameGetName(chain))
+                                      : mlirStringRefCreateFromCString(otherwise);
+}
+
+/* Names of a loop that carries n values, several for each of the old loop's: the chain, and each argument's own, so
+ * that a dump that is read back has the same. */
+static MlirLocation name_loop(adze_vz *v, int n, MlirLocation *locs) {
+    MlirLocation old = mlirOperationGetLocation(v->loop), none = mlirLocationUnknownGet(v->ctx->mlir), chain = none;
+    for (int i = n; i >= 0; i--) {
+        MlirStringRef name = i ? chained_name(old, 1 + (i - 1) % (v->n_reductions ? v->n_reductions : 1), "acc")
+                               : chained_name(old, 0, "i");
+        locs[i] = mlirLocationNameGet(v->ctx->mlir, name, none);
+        chain = mlirLocationNameGet(v->ctx->mlir, name, chain);
+    }
+    return chain;
+}
+
 /* for at in [low, high) step `by`, carrying n values; building goes on inside. */
 static MlirOperation begin_for(adze_vz *v, MlirValue low, MlirValue high, MlirValue by, int n,
                                MlirValue *carried, MlirValue *at) {
     MlirValue operands[3 + CHAINS * ADZE_VZ_MAX_REDUCTIONS] = {low, high, by};
     MlirType types[1 + CHAINS * ADZE_VZ_MAX_REDUCTIONS] = {adze_index_type(v->ctx)};
     MlirLocation locs[1 + CHAINS * ADZE_VZ_MAX_REDUCTIONS];
-    MlirLocation loc = locs[0] = mlirOperationGetLocation(v->loop);
+    MlirLocation loc = name_loop(v, n, locs);
     for (int i = 0; i < n; i++) {
         operands[3 + i] = carried[i];
         types[1 + i] = mlirValueGetType(carried[i]);
-        locs[1 + i] = loc;
     }
     MlirOperationState state =
         mlirOperationStateGet(mlirStringRefCreateFromCString("scf.for"), loc);

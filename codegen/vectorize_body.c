@@ -351,7 +351,7 @@ static bool copy_for(adze_vz *v, MlirOperation op, const adze_vz_value *in) {
         if (v->why)
             return false;
         types[1 + i] = mlirValueGetType(operands[3 + i]);
-        locs[1 + i] = locs[0];
+        locs[1 + i] = mlirValueGetLocation(carried[i]);
     }
     if (v->retry)
         return false;
