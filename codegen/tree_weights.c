@@ -60,6 +60,8 @@ static bool as_arrays(tree *t, int model) {
         declare(m, w, &header);
         adze_text_puts(&header, ";\n");
         adze_text_printf(&out, "\n/* %s %s */\n", w->symbol, adze_c_shape_text(t->arena, &w->shape));
+        /* kernels read words and vectors of what is declared as bytes */
+        adze_text_printf(&out, "_Alignas(%d) ", (int)ADZE_MEMORY_ALIGN);
         declare(m, w, &out);
         adze_text_puts(&out, " = {\n");
         size_t start = out.length;
