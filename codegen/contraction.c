@@ -115,16 +115,21 @@ bool adze_packing_read(MlirOperation op, adze_packing *out) {
     int64_t v[2];
     if (adze_get_i64s(op, "adze.packed", 2, v) != 2 || v[0] < 1 || v[1] < 1)
         return false;
-    *out = (adze_packing){v[0], v[1]};
+    *out = (adze_packing){v[0], v[1], adze_get_i64(op, "adze.tile")};
     return true;
 }
 
 static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
+int64_t adze_packed_steps(const adze_contraction *c, const adze_packing *p) {
+    const int64_t tile = p->tile > 1 ? p->tile : 1;
+    return ceil_div(ceil_div(c->run, p->depth), tile) * tile;
+}
+
 void adze_packed_shape(const adze_contraction *c, const adze_packing *p, int64_t dims[5]) {
     dims[0] = c->group * ceil_div(c->outputs, p->columns);
     dims[1] = c->n_runs;
-    dims[2] = ceil_div(c->run, p->depth);
+    dims[2] = adze_packed_steps(c, p);
     dims[3] = p->columns;
     dims[4] = p->depth;
 }

@@ -51,14 +51,17 @@ bool adze_contraction_of_kernel(adze_context *ctx, MlirOperation kernel, adze_co
  *
  * `columns` is vectors * lanes; `depth` is 1 for floats, 4 for four-way dot products, 2 for pairs (of 16
  * bits, floats too). It stands on the
- * operation as adze.packed = array<i64: columns, depth>. */
+ * operation as adze.packed = array<i64: columns, depth>, and adze.tile. */
 typedef struct adze_packing {
     int64_t columns, depth;
+    int64_t tile; /* runs are padded to a multiple of so many steps: 16 for tiles, else 0 */
 } adze_packing;
 
 /* False when the operation's weight is not packed. */
 bool adze_packing_read(MlirOperation op, adze_packing *out);
-/* Shape of the packed weight: [group * panels, runs, ceil(run / depth), columns, depth]. */
+/* Steps of a packed run. */
+int64_t adze_packed_steps(const adze_contraction *c, const adze_packing *p);
+/* Shape of the packed weight: [group * panels, runs, steps, columns, depth]. */
 void adze_packed_shape(const adze_contraction *c, const adze_packing *p, int64_t dims[5]);
 /* How x reaches the register block, written on the operation by the pass "pack" and read by the generator. */
 typedef struct adze_staging {
@@ -89,6 +92,11 @@ int64_t adze_staged_width(const adze_contraction *c);
 /* Elements of a staged row of windows (flat: of one pixel), without slack. */
 int64_t adze_staged_elements(const adze_contraction *c, bool flat);
 
+enum { ADZE_TILE_STEPS = 16 }; /* rows of a tile of w, and of pixels */
+/* Whether a block of this schedule fits the eight tiles: 32 pixels by two tiles of outputs, or 64 by one. */
+bool adze_amx_schedule(const adze_schedule *s);
+/* Elements of a pixel of a flat copy: floats for tiles are padded with zeros. */
+int64_t adze_staged_pixel(const adze_contraction *c, const adze_staging *s);
 /* Elements of work memory of one part, a multiple of 64: what an instruction reads beyond a run is within it, and two
  * parts do not share a line. Flat: of one pixel, without that. */
 int64_t adze_work_elements(const adze_contraction *c, const adze_staging *s);

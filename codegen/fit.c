@@ -20,7 +20,7 @@ static bool has_lanes(adze_context *ctx, const adze_target *target, adze_dtype a
 
 /* Can `depth` neighbours be multiplied and added at once? What staging would choose. */
 static bool has_depth(adze_context *ctx, const adze_target *target, const adze_contraction *c, const adze_schedule *s) {
-    adze_packing p = {s->vectors * s->lanes, s->depth};
+    adze_packing p = {.columns = s->vectors * s->lanes, .depth = s->depth};
     adze_staging stage;
     return s->depth <= 1 || (!s->scalable && adze_staging_choose(ctx, target, c, &p, s, &stage));
 }
@@ -31,7 +31,8 @@ static const char *describe(adze_context *ctx, const adze_schedule *s) {
 }
 
 bool adze_schedule_fit(adze_context *ctx, const adze_target *target, MlirOperation kernel, adze_schedule *s) {
-    static const char *const families[] = {"contraction", "winograd"};
+    enum { FEW_REGISTERS = 16 };
+    static const char *const families[] = {"contraction", "amx", "winograd"};
     bool ours = false;
     for (size_t i = 0; i < ADZE_COUNT(families); i++)
         ours |= !strcmp(families[i], s->family);
@@ -39,6 +40,14 @@ bool adze_schedule_fit(adze_context *ctx, const adze_target *target, MlirOperati
     if (!ours || !adze_contraction_of_kernel(ctx, kernel, &c) || s->lanes < 1 || s->vectors < 1)
         return false;
     const adze_schedule asked = *s;
+    adze_contraction squeezed = c;
+    adze_contraction_squeeze(&squeezed);
+    if (!strcmp(s->family, "amx") && !has_depth(ctx, target, &squeezed, s)) { /* to registers */
+        const int64_t registers = target && target->vectors.count ? target->vectors.count : FEW_REGISTERS;
+        s->family = "contraction";
+        s->vectors = 2;
+        s->rows = (registers - 4) / 2 < s->rows ? (registers - 4) / 2 : s->rows;
+    }
     if (!has_lanes(ctx, target, c.acc_type, s)) {
         /* from fixed lanes to scalable ones, where the target has those, or the other way */
         s->scalable = target && target->vectors.scalable && !asked.scalable;
@@ -58,7 +67,8 @@ bool adze_schedule_fit(adze_context *ctx, const adze_target *target, MlirOperati
         s->depth /= 2;
     if ((s->lanes == 1 || s->scalable) && !strcmp(s->family, "winograd"))
         s->family = "contraction";
-    if (s->lanes == asked.lanes && s->depth == asked.depth && s->scalable == asked.scalable)
+    if (s->lanes == asked.lanes && s->depth == asked.depth && s->scalable == asked.scalable &&
+        !strcmp(s->family, asked.family))
         return false;
     adze_set(kernel, "adze.schedule", adze_schedule_write(ctx, s));
     adze_set(kernel, "adze.fallback",

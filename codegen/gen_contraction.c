@@ -9,9 +9,9 @@
  *         tile = acc;  y = epilogue(tile)
  *
  * Accumulators are loop-carried values, so they stay in registers. The weight was packed in the order it is read
- * (pack.c). The epilogue is the scalar loop that reads through the operations behind the convolution; it is marked
+ * (pack.c); with AMX the block is tiles (gen_amx.c). The epilogue is the scalar loop that reads through the operations behind the convolution; it is marked
  * for the pass "vectorize". */
-#include "codegen/contraction.h"
+#include "codegen/contraction_block.h"
 #include "codegen/family.h"
 #include "codegen/vector.h"
 #include "ir/plan.h"
@@ -21,24 +21,7 @@
 
 #include <string.h>
 
-typedef struct block {
-    adze_gen *g;
-    const adze_schedule *s;
-    adze_contraction c;
-    adze_packing p;
-    adze_staging st;
-    MlirValue sums, value, memref; /* the convolution's result, what is stored, and where */
-    MlirValue x, w, bias, tile;    /* flat; x: what the block reads, bias may be null */
-    MlirType acc, step;            /* accumulator; what one load of w gives */
-    bool is_float, vectors, fma;
-    int64_t panels, chunk;         /* per group; elements of x from one pixel of y to the next */
-    /* where we are */
-    MlirValue batch, at[ADZE_MAX_SPATIAL], low[ADZE_MAX_SPATIAL], high[ADZE_MAX_SPATIAL];
-    MlirValue group, panel;
-    MlirValue work_at; /* where this part's work memory begins */
-    /* What threads share: tiles of pixels, or panels; null bounds: all of them. */
-    adze_parallel tiles, shared_panels;
-} block;
+typedef adze_block block;
 
 static MlirValue constant(block *b, int64_t i) { return adze_index(b->g, i); }
 static MlirValue times(block *b, MlirValue a, int64_t n) {
@@ -207,7 +190,7 @@ static MlirValue run_start(block *b, MlirValue pixel, const MlirValue *tap) {
     int64_t pixel_elements = c->group * c->channels;
     MlirValue at;
     if (b->st.flat)
-        return times(b, pixel, c->channels);
+        return times(b, pixel, b->chunk);
     if (c->n == 0) {
         at = b->st.staged ? b->work_at : times(b, b->batch, pixel_elements);
         return c->group > 1 ? plus(b, at, times(b, b->group, c->channels)) : at;
@@ -252,6 +235,45 @@ static void step(block *b, int64_t rows, MlirValue x_at, MlirValue w_at, bool al
     }
 }
 
+static MlirValue whole_panel(block *b) { return plus(b, times(b, b->group, b->panels), b->panel); }
+
+MlirValue adze_block_column(adze_block *b, MlirValue column) {
+    return plus(b, times(b, whole_panel(b), b->p.columns), column);
+}
+
+adze_taps adze_taps_begin(adze_block *b, MlirValue pixel, MlirValue column, int n, MlirValue *acc,
+                          const char *const *names) {
+    static const char *const tap_names[] = {"kw", "kh", "kd", "ka", "kb", "kc"};
+    adze_gen *g = b->g;
+    const adze_contraction *c = &b->c;
+    adze_taps t = {.n_taps = c->wide_runs ? c->n - 1 : c->n};
+    MlirValue tap[ADZE_MAX_SPATIAL], run = constant(b, 0);
+    for (int d = 0; d < t.n_taps; d++) {
+        t.real[d] = c->kernel[d] > 1;
+        tap[d] = constant(b, 0);
+        if (t.real[d]) {
+            const char *name = tap_names[(c->n - 1 - d) % 6];
+            t.loops[d] = adze_for_begin(g, name, b->low[d], b->high[d], constant(b, 1), n, acc, names);
+            if (n)
+                memcpy(acc, t.loops[d].carried, (size_t)n * sizeof *acc);
+            tap[d] = t.loops[d].iv;
+        }
+        run = plus(b, times(b, run, c->kernel[d]), tap[d]);
+    }
+    const int64_t a_run = adze_packed_steps(c, &b->p) * b->p.columns * b->p.depth;
+    t.x_at = run_start(b, pixel, tap);
+    t.w_at = plus(b, times(b, plus(b, times(b, whole_panel(b), c->n_runs), run), a_run), times(b, column, b->p.depth));
+    adze_name_value(g->ctx, t.x_at, "x_at");
+    adze_name_value(g->ctx, t.w_at, "w_at");
+    return t;
+}
+
+void adze_taps_end(adze_block *b, adze_taps *t, MlirValue *acc) {
+    for (int d = t->n_taps - 1; d >= 0; d--)
+        if (t->real[d])
+            adze_for_end(b->g, &t->loops[d], acc, acc);
+}
+
 /* acc[rows][vectors] over the whole window, for the vectors from `column` of the panel on. */
 static void accumulate(block *b, int64_t rows, MlirValue pixel, MlirValue column, MlirValue *acc) {
     adze_gen *g = b->g;
@@ -262,35 +284,15 @@ static void accumulate(block *b, int64_t rows, MlirValue pixel, MlirValue column
     for (int64_t r = 0; r < rows; r++)
         for (int64_t v = 0; v < V; v++)
             names[r * V + v] = acc_name(b, r, v);
-    MlirValue panel = plus(b, times(b, b->group, b->panels), b->panel);
     for (int64_t v = 0; v < V; v++) {
-        MlirValue at = plus(b, plus(b, times(b, panel, b->p.columns), column), constant(b, v * b->s->lanes));
+        MlirValue at = plus(b, adze_block_column(b, column), constant(b, v * b->s->lanes));
         MlirValue start = b->bias.ptr ? load_step(b, b->bias, at, b->acc) : zero(b);
         for (int64_t r = 0; r < rows; r++)
             acc[r * V + v] = start;
     }
-    int n_taps = c->wide_runs ? c->n - 1 : c->n;
-    adze_for loops[ADZE_MAX_SPATIAL];
-    bool real[ADZE_MAX_SPATIAL];
-    MlirValue tap[ADZE_MAX_SPATIAL], run = constant(b, 0);
-    static const char *const tap_names[] = {"kw", "kh", "kd", "ka", "kb", "kc"};
-    for (int d = 0; d < n_taps; d++) {
-        real[d] = c->kernel[d] > 1;
-        tap[d] = constant(b, 0);
-        if (real[d]) {
-            const char *name = tap_names[(c->n - 1 - d) % 6];
-            loops[d] = adze_for_begin(g, name, b->low[d], b->high[d], constant(b, 1), n, acc, names);
-            memcpy(acc, loops[d].carried, (size_t)n * sizeof *acc);
-            tap[d] = loops[d].iv;
-        }
-        run = plus(b, times(b, run, c->kernel[d]), tap[d]);
-    }
-    int64_t steps = (c->run + b->p.depth - 1) / b->p.depth;
-    MlirValue x_at = run_start(b, pixel, tap);
-    MlirValue w_at = plus(b, times(b, plus(b, times(b, panel, c->n_runs), run), steps * b->p.columns * b->p.depth),
-                          times(b, column, b->p.depth));
-    adze_name_value(g->ctx, x_at, "x_at");
-    adze_name_value(g->ctx, w_at, "w_at");
+    adze_taps taps = adze_taps_begin(b, pixel, column, n, acc, names);
+    const MlirValue x_at = taps.x_at, w_at = taps.w_at;
+    const int64_t steps = (c->run + b->p.depth - 1) / b->p.depth;
     const int64_t whole = b->is_float ? c->run / b->p.depth : steps, a_step = b->p.columns * b->p.depth;
     if (whole == 1) {
         step(b, rows, x_at, w_at, false, acc);
@@ -304,9 +306,7 @@ static void accumulate(block *b, int64_t rows, MlirValue pixel, MlirValue column
     if (whole < steps)
         step(b, rows, plus(b, x_at, constant(b, whole * b->p.depth)), plus(b, w_at, constant(b, whole * a_step)), true,
              acc);
-    for (int d = n_taps - 1; d >= 0; d--)
-        if (real[d])
-            adze_for_end(g, &loops[d], acc, acc);
+    adze_taps_end(b, &taps, acc);
 }
 
 /* y for the block's pixels and the panel's outputs, from the tile. */
@@ -355,6 +355,10 @@ static bool register_block(block *b, int64_t rows, MlirValue pixel) {
     const int64_t V = b->s->vectors;
     MlirValue acc[ADZE_MAX_CARRIED], column = constant(b, 0);
     adze_for lanes;
+    if (b->amx) {
+        adze_amx_block(b, rows, pixel);
+        return finish(b, rows, pixel);
+    }
     if (b->s->scalable) {
         MlirValue left = adze_index_sub(g, constant(b, b->c.outputs), times(b, b->panel, b->p.columns));
         MlirValue end = adze_index_min(g, constant(b, b->p.columns), left);
@@ -381,6 +385,8 @@ static bool pixels(block *b, MlirValue end, int64_t count) {
     adze_gen *g = b->g;
     const bool shared = b->tiles.begin.ptr != NULL;
     int64_t rows = b->s->rows;
+    if (b->amx)
+        adze_amx_configure(b, count < 0 || count >= rows);
     if (count >= 0 && count <= rows)
         return count == 0 || register_block(b, count, constant(b, 0));
     MlirValue whole = count >= 0 ? constant(b, count - count % rows)
@@ -400,6 +406,8 @@ static bool pixels(block *b, MlirValue end, int64_t count) {
     if (shared)
         last = adze_if_begin(g, adze_index_cmp(g, "gt", times(b, b->tiles.end, rows), whole), 0, NULL);
     bool ok;
+    if (b->amx)
+        adze_amx_configure(b, false);
     if (count >= 0) {
         ok = register_block(b, count % rows, whole);
     } else {
@@ -503,6 +511,25 @@ static bool copy(block *b, MlirValue *index, MlirValue at, MlirValue first, Mlir
         x.dtype = b->st.type;
     }
     adze_store(g, x, b->x, &to);
+    adze_for_end(g, &loop, NULL, NULL);
+    return true;
+}
+
+/* Pixels one by one, zeros behind each: a pixel of the copy has b->chunk elements. */
+static bool copy_apart(block *b, MlirValue *index, MlirValue count) {
+    adze_gen *g = b->g;
+    const int64_t channels = b->c.channels, more = b->chunk - channels;
+    MlirValue from = constant(b, 0), to = count;
+    if (b->tiles.begin.ptr) {
+        from = times(b, b->tiles.begin, b->s->rows);
+        to = adze_index_min(g, times(b, b->tiles.end, b->s->rows), to);
+    }
+    adze_for loop = adze_for_begin(g, "pixel", from, to, constant(b, 1), 0, NULL, NULL);
+    MlirValue first = times(b, loop.iv, channels), end = plus(b, first, constant(b, channels));
+    MlirValue apart = times(b, loop.iv, more);
+    if (!copy(b, index, apart, first, end))
+        return false;
+    fill(b, plus(b, apart, end), more);
     adze_for_end(g, &loop, NULL, NULL);
     return true;
 }
@@ -633,8 +660,12 @@ static bool flat_loops(block *b) {
             from = times(b, b->tiles.begin, rows * c->channels);
             to = adze_index_min(g, times(b, b->tiles.end, rows * c->channels), to);
         }
-        if (!copy(b, index, zero_index, from, to))
+        if (b->chunk == c->channels) {
+            if (!copy(b, index, zero_index, from, to))
+                return false;
+        } else if (!copy_apart(b, index, count)) {
             return false;
+        }
     }
     return groups_and_panels(b, count, known);
 }
@@ -718,7 +749,7 @@ static bool row_loops(block *b) {
 
 static bool fail(adze_gen *g, const char *why) {
     return adze_error(&g->ctx->diags, adze_get_str(g->ctx, g->kernel, "sym_name"),
-                      "its schedule's family is \"contraction\", but %s", why);
+                      "its schedule's family needs a contraction, but %s", why);
 }
 
 bool adze_gen_contraction(adze_gen *g, const adze_schedule *s, MlirValue sums, MlirValue value,
@@ -740,7 +771,7 @@ bool adze_gen_contraction(adze_gen *g, const adze_schedule *s, MlirValue sums, M
     b.fma = b.is_float && b.vectors &&
             adze_vector_has(ctx, g->target, "math.fma", b.acc, 3, (MlirType[]){b.acc, b.acc, b.acc});
     b.panels = (c->outputs + b.p.columns - 1) / b.p.columns;
-    b.chunk = b.st.flat ? c->channels
+    b.chunk = b.st.flat ? adze_staged_pixel(c, &b.st)
                         : (c->n ? c->strides[c->n - 1] : 1) * c->group * c->channels;
     MlirValue w = memref_behind(c->w), x = memref_behind(c->x), work = adze_gen_argument(g, "work");
     if (!w.ptr || (b.st.staged ? !work.ptr : !x.ptr))
@@ -755,5 +786,14 @@ bool adze_gen_contraction(adze_gen *g, const adze_schedule *s, MlirValue sums, M
     }
     int64_t tile = s->rows * b.p.columns;
     b.tile = adze_local(g, "tile", c->acc_type, 1, &tile);
-    return b.st.flat ? flat_loops(&b) : row_loops(&b);
+    b.amx = !strcmp(s->family, "amx");
+    if (b.amx) {
+        b.shapes = adze_gen_argument(g, "tiles");
+        if (!b.shapes.ptr || !b.st.dot)
+            return fail(g, "it has no shapes of tiles");
+    }
+    bool ok = b.st.flat ? flat_loops(&b) : row_loops(&b);
+    if (ok && b.amx)
+        adze_amx_release(&b);
+    return ok;
 }

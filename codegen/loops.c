@@ -219,6 +219,7 @@ static const struct {
     adze_family *build;
 } families[] = {
     {"contraction", adze_gen_contraction},
+    {"amx", adze_gen_contraction},
     {"matmul", adze_gen_matmul},
     {"winograd", adze_gen_winograd},
     {"winograd_rows", adze_gen_winograd_rows},
@@ -317,7 +318,8 @@ static bool lower_kernel(adze_context *ctx, MlirModule module, const adze_target
         again = false;
         for (MlirOperation op = mlirBlockGetFirstOperation(block); !mlirOperationEqual(op, end);) {
             MlirOperation next = mlirOperationGetNextInBlock(op);
-            if (is_structured(op) && !adze_is_op(op, "adze.requantize") && adze_unused(op)) {
+            const bool acts = adze_is_op(op, "adze.instruction") && mlirOperationGetNumResults(op) == 0;
+            if (is_structured(op) && !adze_is_op(op, "adze.requantize") && !acts && adze_unused(op)) {
                 mlirOperationDestroy(op);
                 again = true;
             }

@@ -6,6 +6,7 @@
  * What was decided stands on the convolution, so that a dump goes on from here: adze.packed, adze.weight_shape,
  * and the keys of adze_staging. */
 #include "codegen/fit.h"
+#include "codegen/contraction_block.h"
 #include "codegen/pack.h"
 #include "codegen/vector.h"
 #include "ir/weights.h"
@@ -214,6 +215,12 @@ void adze_pack_bias(adze_pack_site *site, const adze_contraction *c, const adze_
         adze_build1(&b, "bufferization.to_tensor", 1, &arg, adze_tensor_type(ctx, &shape), 1, &unit));
 }
 
+void adze_pack_constant(adze_pack_site *site, const char *name, const char *symbol, const adze_tensor *t) {
+    adze_shape shape = adze_pack_shape(site->ctx, t->dtype, t->rank, t->dims);
+    append_argument(site->ctx, site->kernel, name, "read", &shape);
+    append_operand(site->call, weight_value(site->ctx, site->call, adze_pack_add_weight(site, symbol, t), &shape));
+}
+
 void adze_pack_work(adze_pack_site *site, adze_dtype type, int64_t elements) {
     adze_context *ctx = site->ctx;
     adze_shape shape = adze_pack_shape(ctx, type, 1, &elements);
@@ -234,7 +241,7 @@ static bool pack_weight(packing *p, adze_pack_site *site, const adze_contraction
     *shape = adze_pack_shape(p->ctx, type, 5, dims);
     for (int i = 0; i < p->n_done; i++)
         if (!strcmp(p->done[i].from, symbol) && p->done[i].how.columns == how->columns &&
-            p->done[i].how.depth == how->depth && p->done[i].type == type) {
+            p->done[i].how.depth == how->depth && p->done[i].how.tile == how->tile && p->done[i].type == type) {
             *out = p->done[i].to;
             return true;
         }
@@ -300,11 +307,31 @@ static bool pack_bias(packing *p, const adze_contraction *c, const adze_packing 
     return true;
 }
 
+/* The shapes of tiles: of whole blocks, and of what is left of the pixels of a call or a row. */
+static bool pack_shapes(adze_pack_site *site, const adze_contraction *c, const adze_schedule *s, bool flat) {
+    int64_t pixels = c->n ? c->out[c->n - 1] : 1, bytes = 2 * 64;
+    if (flat) {
+        pixels = 1;
+        for (int d = 0; d < c->ys.rank - 1; d++)
+            pixels = pixels < 0 || c->ys.dims[d] < 0 ? -1 : pixels * c->ys.dims[d];
+    }
+    adze_tensor t;
+    if (!adze_tensor_new(site->ctx->arena, ADZE_u8, 1, &bytes, &t))
+        return false;
+    /* of an unknown number they are left one by one */
+    const int64_t rest = pixels < 0 ? 1 : pixels % s->rows;
+    adze_amx_shapes(s, rest ? rest : s->rows, adze_tensor_data(&t));
+    adze_pack_constant(site, "tiles", adze_arena_printf(site->ctx->arena, "%s.tiles", site->symbol), &t);
+    return true;
+}
+
 static bool pack_kernel(packing *p, adze_pack_site *site, const adze_schedule *s) {
     adze_context *ctx = p->ctx;
     MlirOperation kernel = site->kernel;
     adze_contraction c;
-    adze_packing have, how = {s->vectors * (s->scalable ? SCALABLE_COLUMNS : s->lanes), s->depth};
+    const bool amx = !strcmp(s->family, "amx");
+    adze_packing have, how = {s->vectors * (s->scalable ? SCALABLE_COLUMNS : s->lanes), s->depth,
+                              amx ? ADZE_TILE_STEPS : 0};
     if (!adze_contraction_of_kernel(ctx, kernel, &c))
         return adze_pack_refuse(site, "it has no channels-last convolution of known extents");
     adze_contraction_squeeze(&c);
@@ -323,6 +350,8 @@ static bool pack_kernel(packing *p, adze_pack_site *site, const adze_schedule *s
 
     adze_set(c.op, "adze.weight_shape", adze_i64s(ctx, c.ws.rank, c.ws.dims));
     adze_set(c.op, "adze.packed", adze_i64s(ctx, 2, (int64_t[]){how.columns, how.depth}));
+    if (how.tile)
+        adze_set(c.op, "adze.tile", adze_i64(ctx, how.tile));
     adze_staging_write(ctx, c.op, &stage);
     adze_shape shape;
     const char *packed = NULL;
@@ -335,13 +364,13 @@ static bool pack_kernel(packing *p, adze_pack_site *site, const adze_schedule *s
             return false;
         adze_pack_bias(site, &c, &sums);
     }
+    if (amx && !pack_shapes(site, &c, s, stage.flat))
+        return false;
     if (stage.staged) {
         int64_t pixels = 1;
         if (stage.flat)
             for (int d = 0; d < c.ys.rank - 1; d++)
                 pixels *= c.ys.dims[d] >= 0 ? c.ys.dims[d] : 1;
-        if (stage.flat && c.ys.dims[0] < 0)
-            return adze_pack_refuse(site, "a batch that is bounded only cannot be copied");
         int64_t parts = adze_get_i64(mlirModuleGetOperation(p->module), "adze.threads");
         if (parts < 1)
             parts = 1;
@@ -365,7 +394,7 @@ bool adze_codegen_pack(adze_context *ctx, MlirModule module, const adze_target *
             continue;
         adze_schedule_fit(ctx, target, op, &s);
         adze_pack_site site = {.ctx = ctx, .module = module, .target = target, .kernel = op, .family = s.family};
-        bool ok = !strcmp(s.family, "contraction") ? pack_kernel(&p, &site, &s)
+        bool ok = !strcmp(s.family, "contraction") || !strcmp(s.family, "amx") ? pack_kernel(&p, &site, &s)
                   : !strcmp(s.family, "winograd")  ? adze_pack_winograd(&site, &s)
                   : !strcmp(s.family, "winograd_rows") ? adze_pack_winograd_rows(&site, &s)
                                                        : adze_pack_mcu(&site, &s);

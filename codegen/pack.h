@@ -28,6 +28,8 @@ const char *adze_pack_add_weight(const adze_pack_site *site, const char *name, c
 void adze_pack_weight(adze_pack_site *site, const char *symbol, const adze_shape *shape);
 /* Argument `index` of the call becomes another weight of the same type. */
 void adze_pack_table(adze_pack_site *site, int index, const char *name, const adze_tensor *t);
+/* The kernel gets a constant more, its argument `name`, of weight symbol `symbol`. */
+void adze_pack_constant(adze_pack_site *site, const char *name, const char *symbol, const adze_tensor *t);
 /* The convolution gets this bias instead of its own or none. */
 void adze_pack_bias(adze_pack_site *site, const adze_contraction *c, const adze_tensor *bias);
 /* The kernel gets work memory, a last argument `work`. */

@@ -107,7 +107,7 @@ static bool pack_dsp(adze_pack_site *site, const adze_contraction *c, const adze
 
 static bool pack_helium(adze_pack_site *site, const adze_contraction *c, const adze_schedule *s) {
     adze_context *ctx = site->ctx;
-    const adze_packing how = {2, 16};
+    const adze_packing how = {.columns = 2, .depth = 16};
     int64_t dims[5], at[5];
     adze_packed_shape(c, &how, dims);
     adze_tensor packed;

@@ -9,6 +9,9 @@
 
 #include <string.h>
 
+static const char *const TILE_BF16 = "tile.dot.bf16";
+static bool in_tiles(const adze_schedule *s) { return s->family && !strcmp(s->family, "amx"); }
+
 /* Identity, or only the last axis (a channel's number), or constants. */
 static bool flat_map(MlirAffineMap map) {
     if (mlirAffineMapIsIdentity(map))
@@ -68,7 +71,7 @@ int64_t adze_staged_elements(const adze_contraction *c, bool flat) {
 }
 
 int64_t adze_work_elements(const adze_contraction *c, const adze_staging *s) {
-    int64_t n = adze_staged_elements(c, s->flat);
+    int64_t n = s->flat ? adze_staged_pixel(c, s) : adze_staged_elements(c, false);
     return s->flat ? n : (n + 64 + 63) / 64 * 64;
 }
 
@@ -123,9 +126,40 @@ adze_dtype adze_packed_type(adze_context *ctx, const adze_target *target, const 
     return widens ? c->w_type : ADZE_f32;
 }
 
-bool adze_staging_choose(adze_context *ctx, const adze_target *target, const adze_contraction *c,
+static bool has_instruction(const adze_target *target, const char *name) {
+    return target && adze_target_instruction(target, name, "void");
+}
+
+int64_t adze_staged_pixel(const adze_contraction *c, const adze_staging *s) {
+    const int64_t line = ADZE_TILE_STEPS * 2;
+    return s->dot && !strcmp(s->dot, TILE_BF16) ? (c->channels + line - 1) / line * line : c->channels;
+}
+
+/* Rows of tiles are 64 bytes of a run, read beyond its end where it is no multiple of them. */
+static bool stage_tiles(const adze_target *target, const adze_contraction *c, const adze_packing *p,
+                        const adze_schedule *s, adze_staging *out) {
+    const int64_t line = ADZE_TILE_STEPS * p->depth;
+    const bool floats = c->acc_type == ADZE_f32;
+    out->dot = floats ? TILE_BF16 : c->x_type == ADZE_i8 ? "tile.dot.ss" : "tile.dot.us";
+    out->fill = c->zero_x;
+    out->staged |= c->run % line != 0;
+    if (floats)
+        return c->x_type == ADZE_bf16 && c->w_type == ADZE_bf16 && p->depth == 2 && has_instruction(target, out->dot) &&
+               (c->run % line == 0 || out->flat) && adze_amx_schedule(s);
+    return c->acc_type == ADZE_i32 && (c->x_type == ADZE_i8 || c->x_type == ADZE_u8) && c->w_type == ADZE_i8 &&
+           !c->zero_w && p->depth == 4 && has_instruction(target, out->dot) && adze_amx_schedule(s);
+}
+
+bool adze_amx_schedule(const adze_schedule *s) {
+    return s->lanes == ADZE_TILE_STEPS && !s->scalable && s->rows >= 1 && (s->vectors == 1 || s->vectors == 2) &&
+           s->rows * s->vectors <= 4 * ADZE_TILE_STEPS;
+}
+
+static bool choose(adze_context *ctx, const adze_target *target, const adze_contraction *c,
                          const adze_packing *p, const adze_schedule *schedule, adze_staging *out) {
     *out = (adze_staging){.staged = c->padded, .type = c->x_type, .flat = adze_contraction_flat(ctx, c)};
+    if (in_tiles(schedule))
+        return stage_tiles(target, c, p, schedule, out);
     if (c->acc_type == ADZE_f32)
         return stage_floats(ctx, target, c, p, schedule, out);
     bool is_signed = c->x_type == ADZE_i8;
@@ -169,6 +203,15 @@ bool adze_staging_choose(adze_context *ctx, const adze_target *target, const adz
         return true;
     }
     return false;
+}
+
+bool adze_staging_choose(adze_context *ctx, const adze_target *target, const adze_contraction *c,
+                         const adze_packing *p, const adze_schedule *schedule, adze_staging *out) {
+    if (!choose(ctx, target, c, p, schedule, out))
+        return false;
+    if (out->staged && out->flat && c->ys.dims[0] < 0) /* how much to copy is not known: row by row */
+        out->flat = false;
+    return true;
 }
 
 void adze_staging_write(adze_context *ctx, MlirOperation op, const adze_staging *s) {

@@ -92,8 +92,13 @@ static const char *packed_weight(const adze_checked *c, adze_shape *k) {
     }
     outputs /= group;
     int64_t panels = outputs / how[0] + (outputs % how[0] != 0), all;
+    int64_t steps = run / how[1] + (run % how[1] != 0), tile = adze_get_i64(c->op, "adze.tile");
+    if (tile < 0 || tile > 64)
+        return "tiles of an impossible number of steps";
+    if (tile > 1)
+        steps = (steps / tile + (steps % tile != 0)) * tile;
     if (have->dims[0] < 1 || have->dims[0] % group || have->dims[0] / group != panels ||
-        have->dims[1] != runs || have->dims[2] != run / how[1] + (run % how[1] != 0) ||
+        have->dims[1] != runs || have->dims[2] != steps ||
         have->dims[3] != how[0] || have->dims[4] != how[1] ||
         __builtin_mul_overflow(have->dims[0], how[0], &all))
         return "its packed weight has another shape than its parameters say";

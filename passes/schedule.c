@@ -166,6 +166,61 @@ static bool is_constant(MlirValue value) {
 
 static bool is_float(adze_dtype type) { return type == ADZE_f32 || type == ADZE_f16 || type == ADZE_bf16; }
 
+/* Does every operand behind the convolution have the shape of its result, or one element a channel? */
+static bool walks_flat(adze_context *ctx, const adze_group *group, const adze_shape *y) {
+    for (int i = 1; i < group->n; i++)
+        for (intptr_t j = 0; j < mlirOperationGetNumOperands(group->ops[i]); j++) {
+            adze_shape s;
+            if (!adze_value_shape(ctx, mlirOperationGetOperand(group->ops[i], j), &s))
+                continue;
+            const int64_t n = adze_shape_count(&s);
+            if (n == 1 || (n == y->dims[y->rank - 1] && s.rank > 0 && s.dims[s.rank - 1] == n))
+                continue;
+            if (s.rank != y->rank || memcmp(s.dims, y->dims, (size_t)s.rank * sizeof *s.dims))
+                return false;
+        }
+    return true;
+}
+
+/* Tiles of AMX for the block that vectors of this depth would compute; false where there is too little for them. What runs
+ * of floats that fill no whole row of a tile need is a copy with zeros, pixel by pixel (codegen/staging.c). */
+static bool amx(adze_context *ctx, const adze_target *target, const adze_group *group, MlirOperation conv,
+                int64_t outputs, int64_t width, adze_schedule *s) {
+    enum { LANES = 16, FEWEST_ROWS = 16, FEWEST_OUTPUTS = 16, FEWEST_BYTES = 32 };
+    adze_shape x, w, y;
+    int64_t dilations[ADZE_MAX_RANK], strides[ADZE_MAX_RANK], pads[2 * ADZE_MAX_RANK];
+    if (!target || !mlirOperationEqual(group->ops[0], conv) || s->lanes != LANES || s->scalable || s->depth < 2 ||
+        width < FEWEST_ROWS || outputs < FEWEST_OUTPUTS || !adze_value_shape(ctx, mlirOperationGetOperand(conv, 0), &x) ||
+        !adze_value_shape(ctx, mlirOperationGetOperand(conv, 1), &w) || !adze_value_shape(ctx, adze_result(conv, 0), &y))
+        return false;
+    const bool floats = x.dtype == ADZE_bf16;
+    const int64_t bytes = floats ? 2 : 1, channels = w.dims[w.rank - 2];
+    adze_quant q;
+    const bool is_signed = adze_quant_of(ctx, x.element, &q) ? q.storage == ADZE_i8 : x.dtype == ADZE_i8;
+    if (!adze_target_instruction(target, floats ? "tile.dot.bf16" : is_signed ? "tile.dot.ss" : "tile.dot.us", "void"))
+        return false;
+    const int n = adze_get_i64s(conv, "dilations", ADZE_MAX_RANK, dilations);
+    adze_get_i64s(conv, "strides", ADZE_MAX_RANK, strides);
+    const int n_pads = adze_get_i64s(conv, "pads", 2 * ADZE_MAX_RANK, pads);
+    int64_t run = channels, window = 1;
+    if (n > 0 && adze_get_i64(conv, "group") == 1 && dilations[n - 1] == 1)
+        run *= w.dims[n - 1];
+    bool point = adze_get_i64(conv, "group") == 1 && y.dims[0] > 0 && walks_flat(ctx, group, &y);
+    for (int d = 0; d < n; d++) {
+        window *= w.dims[d];
+        point &= strides[d] == 1;
+    }
+    for (int i = 0; i < n_pads; i++)
+        point &= pads[i] == 0;
+    if (run * bytes < FEWEST_BYTES || (floats && run * bytes % 64 && !(point && window == 1)))
+        return false;
+    s->family = "amx";
+    s->depth = 4 / bytes;
+    s->vectors = outputs > LANES ? 2 : 1;
+    s->rows = 4 / s->vectors * LANES;
+    return true;
+}
+
 /* A channels-last convolution that the contraction family computes: the register block, or false. */
 static bool contraction(adze_context *ctx, const adze_target *target, const adze_group *group,
                         MlirOperation conv, adze_schedule *s) {
@@ -246,6 +301,8 @@ static bool contraction(adze_context *ctx, const adze_target *target, const adze
         return true;
     }
     if (x.dtype == ADZE_f32 && w.dtype == ADZE_f32 && s->lanes > 1 && (winograd(target, &x, &w, &y, conv, s) || winograd_rows(target, &x, &w, &y, conv, s)))
+        return true;
+    if (amx(ctx, target, group, conv, outputs, width, s))
         return true;
     adze_register_block(outputs, width, s->lanes, registers, s);
     if (s->lanes == 1) {

@@ -10,6 +10,21 @@
  * the flags say. */
 #define ADZE_ANY_PROCESSOR __attribute__((target("arch=x86-64"), noinline))
 
+/* Linux lets a process use the data of AMX tiles only when it asks: arch_prctl(ARCH_REQ_XCOMP_PERM, XTILEDATA). It holds for
+ * all its threads, those that run already too. */
+ADZE_ANY_PROCESSOR static int adze_x86_permitted(uint32_t xcr0) {
+#if defined(__linux__) && defined(__x86_64__)
+    if ((xcr0 >> 18 & 1u) != 0) {
+        long result = 158; /* arch_prctl */
+        __asm__ volatile("syscall" : "+a"(result) : "D"(0x1023L), "S"(18L) : "rcx", "r11", "memory");
+        return result == 0;
+    }
+#else
+    (void)xcr0;
+#endif
+    return 1;
+}
+
 /* `bit` of a register ('a' to 'd') of a CPUID leaf; `xcr0`: register state that the system must save. */
 ADZE_ANY_PROCESSOR static int adze_x86_has(uint32_t leaf, uint32_t subleaf, char reg, unsigned bit, uint32_t xcr0) {
     unsigned a = 0, b = 0, c = 0, d = 0;
@@ -20,6 +35,9 @@ ADZE_ANY_PROCESSOR static int adze_x86_has(uint32_t leaf, uint32_t subleaf, char
         }
         __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
         if ((low & xcr0) != xcr0) {
+            return 0;
+        }
+        if (!adze_x86_permitted(xcr0)) {
             return 0;
         }
     }

@@ -137,8 +137,8 @@ SIM_HALVES(_mm512_, __m512i, 32)
 
 /* ---- AMX (Intel SDM, "TILELOADD", "TDPBSSD", "TDPBF16PS") ---- */
 
-static struct { uint8_t row[16][64]; } sim_tile[8];
-static struct {
+static _Thread_local struct { uint8_t row[16][64]; } sim_tile[8];
+static _Thread_local struct {
     uint8_t palette, start_row, reserved[14];
     uint16_t colsb[16];
     uint8_t rows[16];
