@@ -11,8 +11,9 @@
 #include <signal.h>
 #include <stdint.h>
 
-/* How often a thread looks before it sleeps: some microseconds, as long as waking it would take. */
-enum { SPINS = 200 };
+/* How often a thread looks before it sleeps: some tens of microseconds, as long as waking it takes. A worker that slept
+ * through every second job would slow all of them down. */
+enum { SPINS = 2000 };
 /* A worker's stack is at least this large: some systems give 128 KB. */
 enum { STACK_BYTES = 1 << 20 };
 
