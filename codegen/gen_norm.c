@@ -47,6 +47,33 @@ static adze_nest lines(adze_gen *g, line *l) {
     return nest;
 }
 
+/* After the loops around lines: threads share them. Lines that are neighbours in memory may have become lanes, so a share
+ * is then a multiple of what vectors take. */
+static void share_lines(adze_gen *g, const adze_nest *nest, bool neighbours) {
+    enum { ENOUGH = 16, GRAIN = 256 };
+    int best = -1;
+    int64_t turns = 0, grain = 1;
+    for (int i = 0; i < nest->n && turns < ENOUGH; i++) {
+        int64_t unit = neighbours && i == nest->n - 1 ? GRAIN : 1;
+        int64_t n = adze_index_most(mlirOperationGetOperand(nest->loops[i].op, 1)) / unit;
+        if (n > turns) {
+            best = i;
+            turns = n;
+            grain = unit;
+        }
+    }
+    if (best >= 0 && adze_gen_threads(g) > 1)
+        adze_gen_parallel_loop(g, &nest->loops[best], grain, adze_gen_operations(nest->loops[0].op));
+}
+
+/* Whether an axis with neighbours in memory is walked by the loops around lines. */
+static bool lines_are_neighbours(const adze_shape *s, const bool *along) {
+    int last = s->rank - 1;
+    while (last > 0 && s->dims[last] == 1)
+        last--;
+    return last >= 0 && !along[last];
+}
+
 /* A loop along the line: vectors, where its elements are neighbours. */
 static gn_loop along_line(adze_gen *g, const line *l, int n, const adze_scalar *init, const char *name) {
     gn_loop loop = gn_loop_begin(g, "k", adze_index(g, 0), l->length, n, init, &name);
@@ -125,7 +152,9 @@ bool adze_gen_softmax(adze_gen *g, MlirOperation op) {
     }
     store_line(g, &l, loop.iv, log_form ? gn_sub(g, e, log_sum) : gn_div(g, e, sum));
     gn_loop_end(g, &loop, NULL, NULL);
+    const adze_nest around = nest;
     adze_nest_end(g, &nest);
+    share_lines(g, &around, lines_are_neighbours(&l.xs, l.skip));
     return true;
 }
 
@@ -441,7 +470,9 @@ bool adze_gen_norm(adze_gen *g, MlirOperation op) {
     }
     if (to[0].ptr && !norm_elements(g, op, &n, center ? &mean : NULL, inv_std))
         return false;
+    const adze_nest around = nest;
     adze_nest_end(g, &nest);
+    share_lines(g, &around, lines_are_neighbours(&n.xs, n.reduced));
     return true;
 }
 
