@@ -10,7 +10,7 @@
 
 /* Longest expression that is folded into another: a named one, intrinsics, any one, a statement's whole
  * value. */
-enum { FOLD_NAMED = 44, FOLD_VECTOR = 56, FOLD_MAX = 88, FOLD_LAST = 200 };
+enum { FOLD_NAMED = 44, FOLD_VECTOR = 56, MANY_SUMS = 4, FOLD_MAX = 88, FOLD_LAST = 200 };
 
 /* A short sum of constants and loop variables, such as h * 2 - 3, is as clear as a name for it. */
 enum { FOLD_OFFSET = 11 };
@@ -239,6 +239,28 @@ void emit_named(emitter *em, MlirValue value, expr e) {
     }
 }
 
+/* Sums of a register block are assigned where they are computed: at the end of the loop, all that they are made of would be
+ * needed at once, which registers do not hold. The variable that `value` is the next value of, when this loop has many and
+ * only `value` is made of the present one; else NULL. */
+static variable *sum_of_block(emitter *em, MlirValue value, MlirOperation yield) {
+    MlirOperation op = mlirOpResultGetOwner(value);
+    MlirBlock block = mlirOperationGetBlock(op);
+    if (em->fold_all || !em->frame || !mlirBlockEqual(em->frame->block, block) || !adze_is_op(yield, "scf.yield") ||
+        mlirOperationGetNumOperands(yield) <= MANY_SUMS || !adze_is_op(mlirBlockGetParentOperation(block), "scf.for"))
+        return NULL;
+    int i = 0;
+    while (!mlirValueEqual(mlirOperationGetOperand(yield, i), value))
+        i++;
+    MlirValue now = mlirBlockGetArgument(block, 1 + i);
+    for (MlirOperation user = {NULL};; now = mlirOperationGetResult(user, 0)) {
+        if (emit_use_count(em, now, &user) != 1 || !mlirBlockEqual(mlirOperationGetBlock(user), block) ||
+            mlirOperationGetNumResults(user) != 1)
+            return NULL;
+        if (mlirOperationEqual(user, op))
+            return em->frame->variables[i];
+    }
+}
+
 void emit_pure(emitter *em, MlirValue value, expr e) {
     MlirOperation user = {NULL};
     int uses = emit_use_count(em, value, &user);
@@ -258,6 +280,12 @@ void emit_pure(emitter *em, MlirValue value, expr e) {
                    !strpbrk(e.text, "(["); /* another name for a name */
     trivial = trivial || (e.type == ADZE_C_INDEX && !hint && !e.memory && !e.varying &&
                           strlen(e.text) <= FOLD_OFFSET && !strpbrk(e.text, "(["));
+    variable *sum = once && e.type >= ADZE_C_VECTOR ? sum_of_block(em, value, user) : NULL;
+    if (sum) {
+        emit_assign(em, sum->name, e);
+        emit_bind_variable(em, value, sum);
+        return;
+    }
     if (em->fold_all || trivial || (once && strlen(e.text) <= limit)) {
         binding *b = emit_bind(em, value, e);
         b->hint = hint;
