@@ -140,6 +140,10 @@ static bool inside(const depthwise *d, int64_t first, int64_t p, int64_t t) {
     return column >= 0 && column < d->c.in[last];
 }
 
+static void named(depthwise *d, MlirValue value, const char *name, int64_t i) {
+    adze_name_value(d->g->ctx, value, adze_arena_printf(d->g->ctx->arena, "%s%d", name, (int)i));
+}
+
 /* Column by column, each loaded once; a few taps at a time. */
 static bool slide(depthwise *d, MlirValue ow, int64_t first, int64_t pixels, const MlirValue *tap, MlirValue *acc) {
     const int last = last_axis(d);
@@ -157,9 +161,16 @@ static bool slide(depthwise *d, MlirValue ow, int64_t first, int64_t pixels, con
                 if (column < p * stride || (column - p * stride) % dilation || t < from || t >= to ||
                     !inside(d, first, p, t))
                     continue;
-                if ((!w[t - from].ptr && !load_w(d, tap, constant(d, t), &w[t - from])) ||
-                    (!x.ptr && !load_x(d, tap, offset(d, start, column), &x)))
-                    return false;
+                if (!w[t - from].ptr) {
+                    if (!load_w(d, tap, constant(d, t), &w[t - from]))
+                        return false;
+                    named(d, w[t - from], "w", t);
+                }
+                if (!x.ptr) {
+                    if (!load_x(d, tap, offset(d, start, column), &x))
+                        return false;
+                    named(d, x, "x", column);
+                }
                 acc[p] = multiply_add(d, acc[p], x, w[t - from]);
             }
         }
@@ -204,17 +215,21 @@ static bool finish(depthwise *d, MlirValue ow, int64_t pixels, const MlirValue *
     for (int i = 0; i < last; i++)
         index[c->axis[i]] = d->at[i];
     index[c->ys.rank - 1] = d->channel;
+    MlirValue y[ADZE_MAX_CARRIED]; /* all before the first store: what pixels share is then read once */
     for (int64_t p = 0; p < pixels; p++) {
         if (last >= 0)
             index[c->axis[last]] = offset(d, ow, p);
-        MlirValue element;
         g->tile_tensor = d->sums;
         g->tile_value = acc[p];
-        bool ok = adze_read_raw(g, d->value, index, &element);
+        bool ok = adze_read_raw(g, d->value, index, &y[p]);
         g->tile_tensor.ptr = g->tile_value.ptr = NULL;
         if (!ok)
             return false;
-        adze_store_raw(g, element, d->memref, index);
+    }
+    for (int64_t p = 0; p < pixels; p++) {
+        if (last >= 0)
+            index[c->axis[last]] = offset(d, ow, p);
+        adze_store_raw(g, y[p], d->memref, index);
     }
     return true;
 }
