@@ -137,8 +137,12 @@ static bool whole_turns(adze_vz *v, MlirValue low, MlirValue high, MlirValue lan
     outer = v->b;
     if (!once)
         loop = begin_for(v, low, high, by, n, acc, &at);
+    int64_t known;
+    const MlirValue first = at;
     for (int c = 0; c < chains; c++) {
-        if (c)
+        if (c && is_known(lanes, &known))
+            at = arithmetic(v, "arith.addi", first, number(v, c * known));
+        else if (c)
             at = arithmetic(v, "arith.addi", at, lanes);
         if (!turn(v, at, acc + c * v->n_reductions))
             return false;
@@ -188,6 +192,15 @@ static const char *spelling(adze_vz *v, MlirType element) {
         element = mlirIntegerTypeGet(v->ctx->mlir, mlirIntegerTypeGetWidth(element));
     const char *name = adze_vector_spelling(v->ctx, adze_vz_type(v, element), 's');
     return name ? name : "?";
+}
+
+/* Is this the constant that lanes start from too? Then combining with it changes nothing. */
+static bool is_neutral(adze_vz *v, const adze_vz_reduction *r, MlirValue start) {
+    MlirOperation op = adze_defining(start);
+    if (mlirOperationIsNull(op) || !adze_is_op(op, "arith.constant"))
+        return false;
+    MlirValue neutral = adze_vz_neutral(v, r, r->type);
+    return neutral.ptr && mlirAttributeEqual(adze_get(op, "value"), adze_get(adze_defining(neutral), "value"));
 }
 
 /* Builds the loops that take v->loop's place; acc: its results. `element`: of the widest vectors in
@@ -245,9 +258,10 @@ static bool build(adze_vz *v, MlirType element, MlirValue *acc) {
         }
         if (turns && !whole_turns(v, start, end, lanes, 1, turns == 1, part))
             return false;
-        for (int r = 0; r < v->n_reductions; r++)
-            acc[r] = adze_vz_combine(v, &v->reductions[r], acc[r],
-                                     adze_vz_across(v, &v->reductions[r], part[r]));
+        for (int r = 0; r < v->n_reductions; r++) {
+            MlirValue all = adze_vz_across(v, &v->reductions[r], part[r]);
+            acc[r] = is_neutral(v, &v->reductions[r], acc[r]) ? all : adze_vz_combine(v, &v->reductions[r], acc[r], all);
+        }
     }
     if (v->why || !rest)
         return !v->why;
