@@ -10,6 +10,7 @@
  * Initial states of zeros are left out. An lstm of one step from such is no recurrence: it forgets nothing, so that
  * its forget gate is not computed, and the others are elementwise. Only for targets with vectors, from constant f32
  * weights. */
+#include "ir/weights.h"
 #include "passes/table.h"
 
 #include <mlir-c/BuiltinTypes.h>
@@ -44,8 +45,17 @@ static MlirValue add_constant(projection *p, adze_builder *b, const adze_tensor 
                               const char *suffix) {
     const char *symbol = adze_get_str(p->ctx, adze_defining(from), "weight");
     const char *name = adze_arena_printf(p->ctx->arena, "%s%s", symbol ? symbol : "weight", suffix);
-    MlirType none = {NULL};
-    return adze_build_constant(b, p->module, t, name, none);
+    adze_shape shape = {.element = p->ctx->elements[t->dtype], .dtype = t->dtype, .rank = t->rank};
+    memcpy(shape.dims, t->dims, sizeof shape.dims);
+    MlirType type = adze_tensor_type(p->ctx, &shape);
+    adze_text packed = {0};
+    adze_tensor_pack(t, &packed);
+    const char *blob = adze_blob_add(p->ctx, packed.data, packed.length);
+    /* small ones too: recurrences in blocks read their weights from memory */
+    const char *weight = adze_weight_add(p->ctx, p->module, name, type, blob, 0, (int64_t)packed.length, packed.data);
+    adze_text_free(&packed);
+    adze_named attr = {"weight", adze_str(p->ctx, weight)};
+    return adze_build1(b, "adze.get_weight", 0, NULL, type, 1, &attr);
 }
 
 /* r [D,G H,H] with its last two axes exchanged. */

@@ -288,11 +288,11 @@ static void lstm_step(ref_call *c, const recurrence *s, size_t d, const double *
         const double pi = p ? adze_tensor_get_f64(p, d * 3 * H + k) : 0;
         const double po = p ? adze_tensor_get_f64(p, d * 3 * H + H + k) : 0;
         const double pf = p ? adze_tensor_get_f64(p, d * 3 * H + 2 * H + k) : 0;
-        const double in = act(f, clipped(s, scratch[k] + pi * cell[k]));
+        const double in = act(f, clipped(s, scratch[k] + (p ? pi * cell[k] : 0)));
         const double forget =
-            coupled ? 1 - in : act(f, clipped(s, scratch[2 * H + k] + pf * cell[k]));
+            coupled ? 1 - in : act(f, clipped(s, scratch[2 * H + k] + (p ? pf * cell[k] : 0)));
         cell[k] = forget * cell[k] + in * act(g, clipped(s, scratch[3 * H + k]));
-        h[k] = act(f, clipped(s, scratch[H + k] + po * cell[k])) * act(last, cell[k]);
+        h[k] = act(f, clipped(s, scratch[H + k] + (p ? po * cell[k] : 0))) * act(last, cell[k]);
     }
 }
 
