@@ -54,7 +54,8 @@ void row_conv_group(net *n) {
 }
 void row_depthwise(net *n) {
     const int64_t channels = net_size(n, 70);
-    convolution(n, (int)net_pick(n, 1, 3), WINDOW_ANY, channels, channels * net_pick(n, 1, 2), channels);
+    const window_kind kind = net_chance(n, 20) ? WINDOW_WIDE : WINDOW_ANY;
+    convolution(n, (int)net_pick(n, 1, 3), kind, channels, channels * net_pick(n, 1, 2), channels);
 }
 
 /* Two in a row, the second with a residual: what stays in channels-last order between. */

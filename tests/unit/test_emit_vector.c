@@ -237,6 +237,8 @@ static void register_block(void **state) {
     assert_has(text, "        const __m512 b1 = _mm512_loadu_ps(b + k * 64 + 16);\n");
     assert_has(text, "        const __m512 a2 = _mm512_set1_ps(a[k + 18]);\n");
     assert_has(text, "        s23 = _mm512_fmadd_ps(a2, b3, s23);\n");
+    /* where they are computed: a1 is not needed yet */
+    assert_has(text, "        s03 = _mm512_fmadd_ps(a0, b3, s03);\n        const __m512 a1 = ");
     assert_int_equal(count_of(text, "_mm512_fmadd_ps"), ROWS * VECTORS);
     assert_int_equal(count_of(text, "const __m512 "), ROWS + VECTORS);
     assert_has(text, "    _mm512_storeu_ps(y + 336, s51);\n");
