@@ -287,39 +287,46 @@ static bool rows_of_tiles(winograd *k) {
     MlirValue items = times(k, batches, cut->counts[0]);
     const double work = (double)adze_index_most(items) * (double)along * (double)cut->points *
                         (double)k->c.channels * (double)(k->panels * k->s->vectors);
+    /* Threads share rows of tiles, or the blocks of the only one. */
+    int64_t known;
+    const bool one_row = adze_index_known(items, &known) && known == 1;
     adze_parallel share;
-    adze_gen_parallel(g, items, work, true, &share);
+    adze_gen_parallel(g, one_row ? constant(k, (along + tiles - 1) / tiles) : items, work, true, &share);
     MlirValue memory = adze_gen_argument(g, "work"), at = times(k, share.part, cut->work);
     k->copy = adze_gen_view(g, memory, offset(k, at, cut->copy_at), 3,
                             (int64_t[]){cut->in[0], cut->copy_width, k->c.channels}, "copy");
     k->xt = adze_gen_view(g, memory, offset(k, at, cut->x_at), 3, (int64_t[]){cut->points, k->s->tiles, k->c.channels}, "xt");
     k->sums = adze_gen_view(g, memory, offset(k, at, cut->sums_at), 3,
                             (int64_t[]){cut->points, k->s->tiles, k->panels * k->columns}, "sums");
-    adze_for rows = adze_for_begin(g, "row", share.begin, share.end, constant(k, 1), 0, NULL, NULL);
+    adze_for rows = {0};
+    if (!one_row)
+        rows = adze_for_begin(g, "row", share.begin, share.end, constant(k, 1), 0, NULL, NULL);
     int64_t n;
     bool single = adze_index_known(batches, &n) && n == 1;
-    k->batch = single ? constant(k, 0) : adze_index_div(g, rows.iv, constant(k, cut->counts[0]));
-    k->row = single ? rows.iv : adze_index_rem(g, rows.iv, constant(k, cut->counts[0]));
-    adze_for blocks = adze_for_begin(g, "first", constant(k, 0), constant(k, whole), constant(k, tiles), 0, NULL, NULL);
+    MlirValue zero = constant(k, 0), row = one_row ? zero : rows.iv, from = zero, to = constant(k, whole);
+    k->batch = single ? zero : adze_index_div(g, row, constant(k, cut->counts[0]));
+    k->row = single ? row : adze_index_rem(g, row, constant(k, cut->counts[0]));
+    if (one_row) {
+        from = times(k, share.begin, tiles);
+        to = adze_index_min(g, times(k, share.end, tiles), to);
+    }
+    adze_for blocks = adze_for_begin(g, "first", from, to, constant(k, tiles), 0, NULL, NULL);
     if (!block(k, tiles, blocks.iv))
         return false;
     adze_for_end(g, &blocks, NULL, NULL);
-    if (along % tiles && !block(k, along % tiles, constant(k, whole)))
-        return false;
-    adze_for_end(g, &rows, NULL, NULL);
+    if (along % tiles) {
+        const bool sometimes = one_row && !adze_index_known(share.end, &known);
+        adze_if last;
+        if (sometimes)
+            last = adze_if_begin(g, adze_index_cmp(g, "gt", times(k, share.end, tiles), constant(k, whole)), 0, NULL);
+        if (!block(k, along % tiles, constant(k, whole)))
+            return false;
+        if (sometimes)
+            adze_if_end(g, &last, NULL, NULL);
+    }
+    if (!one_row)
+        adze_for_end(g, &rows, NULL, NULL);
     return true;
-}
-
-static MlirValue memref_behind(MlirValue tensor) {
-    MlirOperation op = adze_defining(tensor);
-    return mlirOperationIsNull(op) || !adze_is_op(op, "bufferization.to_tensor")
-               ? (MlirValue){NULL}
-               : mlirOperationGetOperand(op, 0);
-}
-
-static bool fail(adze_gen *g, const char *why) {
-    return adze_error(&g->ctx->diags, adze_get_str(g->ctx, g->kernel, "sym_name"),
-                      "its schedule's family is \"winograd\", but %s", why);
 }
 
 bool adze_gen_winograd(adze_gen *g, const adze_schedule *s, MlirValue sums, MlirValue value, MlirValue memref) {
@@ -327,23 +334,23 @@ bool adze_gen_winograd(adze_gen *g, const adze_schedule *s, MlirValue sums, Mlir
     winograd k = {.g = g, .s = s, .sums_of = sums, .value = value, .memref = memref};
     adze_packing p;
     if (!sums.ptr || !adze_contraction_read(ctx, adze_defining(sums), &k.c))
-        return fail(g, "what it stores is no channels-last convolution with an elementwise epilogue");
+        return adze_gen_refuse(g, s, "what it stores is no channels-last convolution with an elementwise epilogue");
     adze_contraction_squeeze(&k.c);
     if (!adze_packing_read(k.c.op, &p) || mlirAttributeIsNull(adze_get(k.c.op, "adze.winograd")) ||
         s->lanes < 2 || p.columns != s->lanes * s->vectors || s->rows < 1 || s->rows * s->vectors > ADZE_MAX_CARRIED)
-        return fail(g, "its weight is not packed for it");
+        return adze_gen_refuse(g, s, "its weight is not packed for it");
     k.columns = p.columns;
     k.panels = (k.c.outputs + p.columns - 1) / p.columns;
     if (!adze_winograd_cut(&k.c, s->tiles, k.panels * k.columns, &k.cut))
-        return fail(g, "its windows have no filter");
-    MlirValue w = memref_behind(k.c.w), work = adze_gen_argument(g, "work");
+        return adze_gen_refuse(g, s, "its windows have no filter");
+    MlirValue w = adze_gen_memory(k.c.w), work = adze_gen_argument(g, "work");
     if (!w.ptr || !work.ptr)
-        return fail(g, "its operands are not in memory");
+        return adze_gen_refuse(g, s, "its operands are not in memory");
     k.w = adze_gen_flat(g, w);
     if (!adze_is_none(k.c.bias)) {
-        k.bias = memref_behind(k.c.bias);
+        k.bias = adze_gen_memory(k.c.bias);
         if (!k.bias.ptr)
-            return fail(g, "its bias is not in memory");
+            return adze_gen_refuse(g, s, "its bias is not in memory");
     }
     k.acc = adze_vector_of(adze_scalar_type(ctx, ADZE_f32), s->lanes, false);
     k.fma = adze_vector_has(ctx, g->target, "math.fma", k.acc, 3, (MlirType[]){k.acc, k.acc, k.acc});
