@@ -15,6 +15,11 @@ adze_family adze_gen_winograd;
 adze_family adze_gen_winograd_rows;
 adze_family adze_gen_depthwise;
 
+/* An error at the kernel: its schedule asks for this family, but `why`. False. */
+bool adze_gen_refuse(adze_gen *g, const adze_schedule *s, const char *why);
+
+/* The memref that a tensor of the kernel's body is read from; null where it is computed. */
+MlirValue adze_gen_memory(MlirValue tensor);
 /* The kernel's argument of this name (adze.name); null when it has none. */
 MlirValue adze_gen_argument(adze_gen *g, const char *name);
 /* Part of a flat memory from element `offset` on, under a shape and a name of its own. What two views hold must not

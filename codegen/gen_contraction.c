@@ -29,67 +29,6 @@ static MlirValue times(block *b, MlirValue a, int64_t n) {
 }
 static MlirValue plus(block *b, MlirValue a, MlirValue c) { return adze_index_add(b->g, a, c); }
 
-/* ---- memory as one axis ---- */
-
-static MlirValue memref_behind(MlirValue tensor) {
-    MlirOperation op = adze_defining(tensor);
-    return mlirOperationIsNull(op) || !adze_is_op(op, "bufferization.to_tensor")
-               ? (MlirValue){NULL}
-               : mlirOperationGetOperand(op, 0);
-}
-
-MlirValue adze_gen_argument(adze_gen *g, const char *name) {
-    MlirBlock body = mlirRegionGetFirstBlock(mlirOperationGetRegion(g->kernel, 0));
-    MlirAttribute attrs = adze_get(g->kernel, "arg_attrs");
-    for (intptr_t i = 0; i < mlirBlockGetNumArguments(body); i++) {
-        const char *have = adze_attr_str(
-            g->ctx, mlirDictionaryAttrGetElementByName(mlirArrayAttrGetElement(attrs, i),
-                                                       mlirStringRefCreateFromCString("adze.name")));
-        if (have && !strcmp(have, name))
-            return mlirBlockGetArgument(body, i);
-    }
-    return (MlirValue){NULL};
-}
-
-MlirValue adze_gen_flat(adze_gen *g, MlirValue memref) {
-    adze_shape shape;
-    if (!adze_value_shape(g->ctx, memref, &shape))
-        return memref;
-    if (shape.rank == 1)
-        return memref;
-    int64_t one = 1, zero = 0;
-    int64_t n = adze_buffer_bytes(g->ctx, g->module, memref) / adze_dtype_get(shape.dtype)->host_bytes;
-    adze_shape flat = {.element = shape.element, .dtype = shape.dtype, .rank = 1, .dims = {n}};
-    adze_named attrs[] = {
-        {"static_offsets", adze_i64s(g->ctx, 1, &zero)},
-        {"static_sizes", adze_i64s(g->ctx, 1, &n)},
-        {"static_strides", adze_i64s(g->ctx, 1, &one)},
-        {"operandSegmentSizes", adze_parse_attr(g->ctx, "array<i32: 1, 0, 0, 0>")}};
-    return adze_build1(&g->b, "memref.reinterpret_cast", 1, &memref, adze_memref_type(g->ctx, &flat), 4,
-                       attrs);
-}
-
-MlirValue adze_gen_view(adze_gen *g, MlirValue memref, MlirValue offset, int rank, const int64_t *dims,
-                        const char *name) {
-    int64_t strides[ADZE_MAX_RANK], at, dynamic = mlirShapedTypeGetDynamicStrideOrOffset();
-    for (int64_t d = rank - 1, stride = 1; d >= 0; stride *= dims[d--])
-        strides[d] = stride;
-    bool known = adze_index_known(offset, &at);
-    if (!known)
-        at = dynamic;
-    adze_context *ctx = g->ctx;
-    MlirAttribute layout = mlirStridedLayoutAttrGet(ctx->mlir, at, rank, strides);
-    MlirType type = mlirMemRefTypeGet(mlirShapedTypeGetElementType(mlirValueGetType(memref)), rank, dims, layout,
-                                      mlirAttributeGetNull());
-    adze_named attrs[] = {
-        {"static_offsets", adze_i64s(ctx, 1, &at)},
-        {"static_sizes", adze_i64s(ctx, rank, dims)},
-        {"static_strides", adze_i64s(ctx, rank, strides)},
-        {"operandSegmentSizes", adze_parse_attr(ctx, known ? "array<i32: 1, 0, 0, 0>" : "array<i32: 1, 1, 0, 0>")}};
-    g->b.name = name;
-    return adze_build1(&g->b, "memref.reinterpret_cast", known ? 1 : 2, (MlirValue[]){memref, offset}, type, 4, attrs);
-}
-
 /* ---- values of the block ---- */
 
 static MlirValue load_step(block *b, MlirValue memref, MlirValue at, MlirType type) {
@@ -350,6 +289,20 @@ static bool finish(block *b, int64_t rows, MlirValue pixel) {
     return ok;
 }
 
+/* Sums of whole panels that nothing follows: from the registers to y. */
+static void store_sums(block *b, int64_t rows, MlirValue pixel, const MlirValue *acc) {
+    const adze_contraction *c = &b->c;
+    const int64_t V = b->s->vectors, channels = c->group * c->outputs;
+    MlirValue at = b->st.flat ? pixel : b->batch;
+    for (int d = 0; d < c->n && !b->st.flat; d++)
+        at = plus(b, times(b, at, c->out[d]), d < c->n - 1 ? b->at[d] : pixel);
+    at = plus(b, times(b, at, channels), plus(b, times(b, b->group, c->outputs), times(b, b->panel, b->p.columns)));
+    adze_name_value(b->g->ctx, at, "y_at");
+    for (int64_t r = 0; r < rows; r++)
+        for (int64_t v = 0; v < V; v++)
+            store_step(b, acc[r * V + v], b->y, plus(b, at, constant(b, r * channels + v * b->s->lanes)));
+}
+
 static bool register_block(block *b, int64_t rows, MlirValue pixel) {
     adze_gen *g = b->g;
     const int64_t V = b->s->vectors;
@@ -370,13 +323,26 @@ static bool register_block(block *b, int64_t rows, MlirValue pixel) {
         adze_build1(&g->b, "adze.active", 1, &rest, adze_index_type(g->ctx), 1, &type);
     }
     accumulate(b, rows, pixel, column, acc);
+    const bool ragged = b->c.outputs % b->p.columns != 0;
+    adze_if last;
+    if (b->y.ptr) {
+        if (ragged)
+            last = adze_if_begin(g, adze_index_cmp(g, "lt", b->panel, constant(b, b->panels - 1)), 0, NULL);
+        store_sums(b, rows, pixel, acc);
+        if (!ragged)
+            return true;
+        adze_if_else(g, &last, NULL);
+    }
     for (int64_t r = 0; r < rows; r++)
         for (int64_t v = 0; v < V; v++)
             store_step(b, acc[r * V + v], b->tile,
                        plus(b, column, constant(b, r * b->p.columns + v * b->s->lanes)));
     if (b->s->scalable)
         adze_for_end(g, &lanes, NULL, NULL);
-    return finish(b, rows, pixel);
+    bool ok = finish(b, rows, pixel);
+    if (b->y.ptr)
+        adze_if_end(g, &last, NULL, NULL);
+    return ok;
 }
 
 /* All pixels below `end` along one axis, `rows` at a time; `count` is how many when it is known, else -1. Threads
@@ -747,22 +713,17 @@ static bool row_loops(block *b) {
     return ok;
 }
 
-static bool fail(adze_gen *g, const char *why) {
-    return adze_error(&g->ctx->diags, adze_get_str(g->ctx, g->kernel, "sym_name"),
-                      "its schedule's family needs a contraction, but %s", why);
-}
-
 bool adze_gen_contraction(adze_gen *g, const adze_schedule *s, MlirValue sums, MlirValue value,
                           MlirValue memref) {
     adze_context *ctx = g->ctx;
     block b = {.g = g, .s = s, .sums = sums, .value = value, .memref = memref};
     if (!sums.ptr || !adze_contraction_read(ctx, adze_defining(sums), &b.c))
-        return fail(g, "what it stores is no channels-last convolution with an elementwise epilogue");
+        return adze_gen_refuse(g, s, "what it stores is no channels-last convolution with an elementwise epilogue");
     adze_contraction_squeeze(&b.c);
     const adze_contraction *c = &b.c;
     if (!adze_packing_read(c->op, &b.p) || !adze_staging_read(ctx, c->op, &b.st) ||
         s->rows < 1 || s->vectors < 1 || s->lanes < 1 || s->rows * s->vectors > ADZE_MAX_CARRIED)
-        return fail(g, "its weight is not packed for it");
+        return adze_gen_refuse(g, s, "its weight is not packed for it");
     b.is_float = adze_dtype_get(c->acc_type)->cls == 'F';
     b.vectors = s->lanes > 1 || s->scalable;
     MlirType acc = adze_scalar_type(ctx, c->acc_type);
@@ -773,16 +734,16 @@ bool adze_gen_contraction(adze_gen *g, const adze_schedule *s, MlirValue sums, M
     b.panels = (c->outputs + b.p.columns - 1) / b.p.columns;
     b.chunk = b.st.flat ? adze_staged_pixel(c, &b.st)
                         : (c->n ? c->strides[c->n - 1] : 1) * c->group * c->channels;
-    MlirValue w = memref_behind(c->w), x = memref_behind(c->x), work = adze_gen_argument(g, "work");
+    MlirValue w = adze_gen_memory(c->w), x = adze_gen_memory(c->x), work = adze_gen_argument(g, "work");
     if (!w.ptr || (b.st.staged ? !work.ptr : !x.ptr))
-        return fail(g, "its operands are not in memory");
+        return adze_gen_refuse(g, s, "its operands are not in memory");
     b.work_at = constant(&b, 0);
     b.w = adze_gen_flat(g, w);
     b.x = b.st.staged ? work : adze_gen_flat(g, x);
     if (!adze_is_none(c->bias)) {
-        b.bias = memref_behind(c->bias);
+        b.bias = adze_gen_memory(c->bias);
         if (!b.bias.ptr)
-            return fail(g, "its bias is not in memory");
+            return adze_gen_refuse(g, s, "its bias is not in memory");
     }
     int64_t tile = s->rows * b.p.columns;
     b.tile = adze_local(g, "tile", c->acc_type, 1, &tile);
@@ -790,8 +751,11 @@ bool adze_gen_contraction(adze_gen *g, const adze_schedule *s, MlirValue sums, M
     if (b.amx) {
         b.shapes = adze_gen_argument(g, "tiles");
         if (!b.shapes.ptr || !b.st.dot)
-            return fail(g, "it has no shapes of tiles");
+            return adze_gen_refuse(g, s, "it has no shapes of tiles");
     }
+    if (b.vectors && !s->scalable && !b.amx && mlirValueEqual(sums, value) && c->ys.dtype == c->acc_type &&
+        c->outputs >= b.p.columns)
+        b.y = adze_gen_flat(g, memref);
     bool ok = b.st.flat ? flat_loops(&b) : row_loops(&b);
     if (ok && b.amx)
         adze_amx_release(&b);

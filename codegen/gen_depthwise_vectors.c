@@ -352,23 +352,18 @@ static bool all_rows(depthwise *d) {
     return true;
 }
 
-static bool fail(adze_gen *g, const char *why) {
-    return adze_error(&g->ctx->diags, adze_get_str(g->ctx, g->kernel, "sym_name"),
-                      "its schedule's family is \"depthwise\", but %s", why);
-}
-
 bool adze_gen_depthwise(adze_gen *g, const adze_schedule *s, MlirValue sums, MlirValue value, MlirValue memref) {
     depthwise d = {.g = g, .sums = sums, .value = value, .memref = memref, .rows = s->rows};
     if (!sums.ptr || !adze_contraction_read(g->ctx, adze_defining(sums), &d.c))
-        return fail(g, "what it stores is no channels-last convolution with an elementwise epilogue");
+        return adze_gen_refuse(g, s, "what it stores is no channels-last convolution with an elementwise epilogue");
     adze_contraction_squeeze(&d.c);
     const adze_contraction *c = &d.c;
     d.is_float = c->acc_type == ADZE_f32;
     if (c->channels != 1 || c->outputs != 1)
-        return fail(g, "each of its outputs reads several channels, or several outputs read one");
+        return adze_gen_refuse(g, s, "each of its outputs reads several channels, or several outputs read one");
     if (!(d.is_float ? c->x_type == ADZE_f32 && c->w_type == ADZE_f32 : c->acc_type == ADZE_i32))
-        return fail(g, "it has no form for these types");
+        return adze_gen_refuse(g, s, "it has no form for these types");
     if (s->rows < 1 || s->rows > ADZE_MAX_CARRIED)
-        return fail(g, "rows are missing or too many");
+        return adze_gen_refuse(g, s, "rows are missing or too many");
     return all_rows(&d);
 }

@@ -376,19 +376,14 @@ static bool columns(product *p) {
     return true;
 }
 
-static bool fail(adze_gen *g, const char *why) {
-    return adze_error(&g->ctx->diags, adze_get_str(g->ctx, g->kernel, "sym_name"),
-                      "its schedule's family is \"matmul\", but %s", why);
-}
-
 bool adze_gen_matmul(adze_gen *g, const adze_schedule *s, MlirValue sums, MlirValue value, MlirValue memref) {
     (void)sums;
     product p = {.g = g, .s = s, .value = value, .memref = memref};
     if (!analyse(&p))
-        return fail(g, "what it stores is no product of two f32 values of known extents");
+        return adze_gen_refuse(g, s, "what it stores is no product of two f32 values of known extents");
     if (s->rows < 1 || s->vectors < 1 || s->lanes < 1 || s->rows * s->vectors > ADZE_MAX_CARRIED ||
         !gn_lanes_make(g, ADZE_f32, s->lanes, s->scalable != 0, &p.wide))
-        return fail(g, "its register block does not fit the target");
+        return adze_gen_refuse(g, s, "its register block does not fit the target");
     p.width = p.wide.scalable ? SCALABLE_COLUMNS : s->vectors * p.wide.lanes;
     for (int i = 0; i < 3; i++)
         p.memory[i] = adze_gen_flat(g, p.memory[i]);
@@ -397,12 +392,12 @@ bool adze_gen_matmul(adze_gen *g, const adze_schedule *s, MlirValue sums, MlirVa
     adze_shape result;
     if (depth < p.extent[p.k] &&
         (p.step[C][p.n] != 1 || !adze_value_shape(g->ctx, value, &result) || result.dtype != ADZE_f32))
-        return fail(g, "its result cannot hold sums of a part of k");
+        return adze_gen_refuse(g, s, "its result cannot hold sums of a part of k");
     if (!p.plain || p.step[C][p.n] != 1)
         p.tile = adze_local(g, "tile", ADZE_f32, 1, &tile);
     if (p.step[B][p.n] != 1 || s->k_block) {
         if (copy * (int64_t)sizeof(float) > PANEL_BYTES)
-            return fail(g, "a panel of its second factor is too large to copy");
+            return adze_gen_refuse(g, s, "a panel of its second factor is too large to copy");
         p.panel = adze_local(g, "panel", ADZE_f32, 1, &copy);
     }
     MlirValue extents[ADZE_MAX_RANK], index[ADZE_MAX_RANK];

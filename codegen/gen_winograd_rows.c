@@ -255,39 +255,27 @@ static bool all_rows(rows *k) {
     return true;
 }
 
-static MlirValue memref_behind(MlirValue tensor) {
-    MlirOperation op = adze_defining(tensor);
-    return mlirOperationIsNull(op) || !adze_is_op(op, "bufferization.to_tensor")
-               ? (MlirValue){NULL}
-               : mlirOperationGetOperand(op, 0);
-}
-
-static bool fail(adze_gen *g, const char *why) {
-    return adze_error(&g->ctx->diags, adze_get_str(g->ctx, g->kernel, "sym_name"),
-                      "its schedule's family is \"winograd_rows\", but %s", why);
-}
-
 bool adze_gen_winograd_rows(adze_gen *g, const adze_schedule *s, MlirValue sums, MlirValue value, MlirValue memref) {
     adze_context *ctx = g->ctx;
     rows k = {.g = g, .s = s, .sums_of = sums, .value = value, .memref = memref};
     adze_packing p;
     if (!sums.ptr || !adze_contraction_read(ctx, adze_defining(sums), &k.c))
-        return fail(g, "what it stores is no channels-last convolution with an elementwise epilogue");
+        return adze_gen_refuse(g, s, "what it stores is no channels-last convolution with an elementwise epilogue");
     if (!adze_packing_read(k.c.op, &p) || mlirAttributeIsNull(adze_get(k.c.op, "adze.winograd_parts")) ||
         s->lanes < 2 || p.columns != s->lanes * s->vectors || s->rows < 1 || s->rows * s->vectors > ADZE_MAX_CARRIED)
-        return fail(g, "its weight is not packed for it");
+        return adze_gen_refuse(g, s, "its weight is not packed for it");
     k.columns = p.columns;
     k.panels = (k.c.outputs + p.columns - 1) / p.columns;
     if (!adze_winograd_rows_cut(&k.c, s->tiles, k.columns, &k.cut))
-        return fail(g, "its windows have no filter");
-    MlirValue w = memref_behind(k.c.w), work = adze_gen_argument(g, "work");
+        return adze_gen_refuse(g, s, "its windows have no filter");
+    MlirValue w = adze_gen_memory(k.c.w), work = adze_gen_argument(g, "work");
     if (!w.ptr || !work.ptr)
-        return fail(g, "its operands are not in memory");
+        return adze_gen_refuse(g, s, "its operands are not in memory");
     k.w = adze_gen_flat(g, w);
     if (!adze_is_none(k.c.bias)) {
-        k.bias = memref_behind(k.c.bias);
+        k.bias = adze_gen_memory(k.c.bias);
         if (!k.bias.ptr)
-            return fail(g, "its bias is not in memory");
+            return adze_gen_refuse(g, s, "its bias is not in memory");
     }
     k.acc = adze_vector_of(adze_scalar_type(ctx, ADZE_f32), s->lanes, false);
     k.fma = adze_vector_has(ctx, g->target, "math.fma", k.acc, 3, (MlirType[]){k.acc, k.acc, k.acc});

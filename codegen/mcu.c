@@ -30,24 +30,9 @@ void adze_mcu_store(adze_gen *g, MlirValue memref, MlirValue at, MlirValue word)
     adze_build_instruction(&g->b, "word.store", "u32", 3, (MlirValue[]){memref, at, word}, (MlirType){NULL});
 }
 
-static MlirValue work_argument(adze_gen *g) {
-    MlirBlock body = mlirRegionGetFirstBlock(mlirOperationGetRegion(g->kernel, 0));
-    MlirAttribute attrs = adze_get(g->kernel, "arg_attrs");
-    for (intptr_t i = 0; i < mlirBlockGetNumArguments(body); i++) {
-        const char *name = adze_attr_str(
-            g->ctx, mlirDictionaryAttrGetElementByName(mlirArrayAttrGetElement(attrs, i),
-                                                       mlirStringRefCreateFromCString("adze.name")));
-        if (name && !strcmp(name, "work"))
-            return mlirBlockGetArgument(body, i);
-    }
-    return (MlirValue){NULL};
-}
-
-static MlirValue memory_behind(adze_gen *g, MlirValue tensor) {
-    MlirOperation op = adze_defining(tensor);
-    if (mlirOperationIsNull(op) || !adze_is_op(op, "bufferization.to_tensor"))
-        return (MlirValue){NULL};
-    return adze_gen_flat(g, mlirOperationGetOperand(op, 0));
+static MlirValue flat_memory(adze_gen *g, MlirValue tensor) {
+    MlirValue memref = adze_gen_memory(tensor);
+    return memref.ptr ? adze_gen_flat(g, memref) : memref;
 }
 
 bool adze_mcu_open(adze_gen *g, const adze_schedule *s, MlirValue sums, adze_contraction *c,
@@ -59,14 +44,13 @@ bool adze_mcu_open(adze_gen *g, const adze_schedule *s, MlirValue sums, adze_con
         why = "its operands were not packed for it";
     *out = (adze_mcu_operands){{NULL}, {NULL}, {NULL}, {NULL}};
     if (!why) {
-        out->x = memory_behind(g, c->x);
-        out->w = memory_behind(g, c->w);
-        out->work = work_argument(g);
+        out->x = flat_memory(g, c->x);
+        out->w = flat_memory(g, c->w);
+        out->work = adze_gen_argument(g, "work");
         if (!adze_is_none(c->bias))
-            out->bias = memory_behind(g, c->bias);
+            out->bias = flat_memory(g, c->bias);
         if (!out->x.ptr || !out->w.ptr || (!adze_is_none(c->bias) && !out->bias.ptr))
             why = "its operands are not in memory";
     }
-    return !why || adze_error(&g->ctx->diags, adze_get_str(g->ctx, g->kernel, "sym_name"),
-                              "its schedule's family is \"%s\", but %s", s->family, why);
+    return !why || adze_gen_refuse(g, s, why);
 }
