@@ -21,9 +21,11 @@ done
 # Where failures leave their modules and trees.
 keep=${ADZE_KERNELS_KEEP:-$(mktemp -d)}
 i=0
-for t in ${asked:-$targets}; do
+for t in ${asked:-$targets sapphirerapids}; do
     i=$((i + 1))
-    echo "$t -k $keep/$i ${options:--s $i -n 1 -v mixed}"
+    cc=
+    test "$t" != sapphirerapids || cc="-c $here/instructions/sim_cc.sh"
+    echo "$t $cc -k $keep/$i ${options:--s $i -n 1 -v mixed}"
 done >"$work/jobs"
 mkdir -p "$keep"
 xargs -P 2 -L 1 sh -c 'target=$1; shift; "$0" "$@" "$target" || exit 1' "$kernels" <"$work/jobs" >"$work/said" 2>&1

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-enum { MOST_ROWS = 9, MOST_VECTORS = 4, MOST_TILES = 9, MOST_TILE = 20 };
+enum { MOST_ROWS = 9, MOST_VECTORS = 4, MOST_TILES = 9, MOST_TILE_ROWS = 64, MOST_TILE = 20 };
 
 static void register_block(const adze_target *target, adze_schedule *s, net *random) {
     const int64_t registers = target->vectors.count ? target->vectors.count : 16;
@@ -30,7 +30,10 @@ void schedule_change(adze_context *ctx, const adze_target *target, MlirOperation
     if (!adze_schedule_read(ctx, name, adze_get(kernel, "adze.schedule"), &s))
         return;
     const bool mcu = s.family && (!strncmp(s.family, "dsp", 3) || !strncmp(s.family, "helium", 6));
-    if (mcu) {
+    if (s.family && !strcmp(s.family, "amx") && net_chance(random, 75)) { /* else registers: fit.c takes it there */
+        s.vectors = net_pick(random, 1, 2);
+        s.rows = net_pick(random, 1, MOST_TILE_ROWS / s.vectors);
+    } else if (mcu) {
         s.rows = net_pick(random, 1, s.rows);
     } else if (s.family || s.lanes) {
         if (s.family && !strcmp(s.family, "winograd")) {
