@@ -16,6 +16,7 @@ typedef struct adze_block {
     MlirType acc, step;            /* accumulator; what one load of w gives */
     bool is_float, vectors, fma;
     bool amx;                      /* blocks are tiles */
+    MlirValue y;                   /* flat, when the sums are stored as they are; else null */
     MlirValue shapes;              /* amx: tile configurations, of whole blocks and of the last */
     int64_t panels, chunk;         /* per group; elements of x from one pixel of y to the next */
     /* where we are */
