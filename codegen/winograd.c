@@ -1,6 +1,7 @@
 /* See winograd.h. */
 #include "codegen/winograd.h"
 #include "codegen/pack.h"
+#include "ir/window.h"
 
 #include <string.h>
 
@@ -29,11 +30,6 @@ static const struct {
       {0, -2, 4, 2.5, -5, -0.5, 1, 0},
       {0, -1, 0, 21.0 / 4, 0, -21.0 / 4, 0, 1}}},
 };
-
-/* Products of a tile, by the window. */
-static const struct {
-    int window, in;
-} sizes[] = {{3, 6}, {4, 6}, {5, 8}, {6, 8}, {7, 8}};
 
 static double power(double x, int n) {
     double y = 1;
@@ -65,10 +61,8 @@ bool adze_winograd_filter_of(int64_t window, adze_winograd_filter *out) {
     *out = (adze_winograd_filter){.window = 1, .in = 1, .out = 1};
     if (window == 1)
         return true;
-    for (size_t i = 0; i < ADZE_COUNT(sizes); i++)
-        if (sizes[i].window == window)
-            return filter_of(window, sizes[i].in, out);
-    return false;
+    const int64_t in = adze_winograd_products(window);
+    return in && filter_of(window, in, out);
 }
 
 MlirValue adze_winograd_combine(adze_gen *g, const double *factors, int n, const MlirValue *x, int64_t step) {
@@ -122,12 +116,11 @@ bool adze_winograd_cut(const adze_contraction *c, int64_t tiles, int64_t columns
 }
 
 bool adze_winograd_rows_cut(const adze_contraction *c, int64_t out, int64_t columns, adze_winograd_rows *cut) {
-    enum { LONGEST_PART = 5 };
     if (c->n != 2 || c->xs.rank != 4 || c->group != 1 || c->acc_type != ADZE_f32 || c->x_type != ADZE_f32 ||
         c->w_type != ADZE_f32 || c->kernel[0] < 3 || c->strides[0] != 1 || c->dilations[0] != 1 ||
         c->dilations[1] != 1 || out < 2 || out > ADZE_WINOGRAD_IN)
         return false;
-    *cut = (adze_winograd_rows){.parts = (c->kernel[0] + LONGEST_PART - 1) / LONGEST_PART};
+    *cut = (adze_winograd_rows){.parts = (c->kernel[0] + ADZE_WINOGRAD_LONGEST_PART - 1) / ADZE_WINOGRAD_LONGEST_PART};
     const int64_t window = (c->kernel[0] + cut->parts - 1) / cut->parts;
     if (!filter_of(window, window + out - 1, &cut->filter))
         return false;

@@ -80,12 +80,10 @@ static const char *packed_weight(const adze_checked *c, adze_shape *k) {
             __builtin_mul_overflow(run, dims[1], &run) || __builtin_mul_overflow(run, parts, &run))
             return "Winograd points of windows that have no filter";
         runs = points;
-    } else if (points) { /* Winograd products of a tile, by the window of each axis (codegen/winograd.c) */
-        static const int64_t products[] = {1, 0, 6, 6, 8, 8, 8};
+    } else if (points) { /* Winograd products of a tile, by the window of each axis */
         runs = 1;
         for (int i = 0; i < rank - 2; i++)
-            if (dims[i] > (int64_t)(sizeof products / sizeof *products) || !products[dims[i] - 1] ||
-                __builtin_mul_overflow(runs, products[dims[i] - 1], &runs))
+            if (!adze_winograd_products(dims[i]) || __builtin_mul_overflow(runs, adze_winograd_products(dims[i]), &runs))
                 return "Winograd points of windows that have no filter";
         if (runs != points)
             return "another number of Winograd points than its windows have";

@@ -1,4 +1,4 @@
-/* Axes of window operations by layout. See window.h. */
+/* Axes of window operations by layout; windows that have a filter. See window.h. */
 #include "ir/window.h"
 
 #include <mlir-c/BuiltinAttributes.h>
@@ -18,4 +18,9 @@ adze_window_axes adze_window_axes_of(MlirOperation op, int rank) {
     bool transposed = adze_is_op(op, "adze.conv_transpose");
     return (adze_window_axes){
         .channel = 1, .spatial = 2, .w_in = !transposed, .w_out = transposed, .w_spatial = 2};
+}
+
+int64_t adze_winograd_products(int64_t window) {
+    static const int64_t products[] = {1, 0, 6, 6, 8, 8, 8};
+    return window >= 1 && window <= (int64_t)ADZE_COUNT(products) ? products[window - 1] : 0;
 }

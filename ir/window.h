@@ -19,4 +19,10 @@ typedef struct adze_window_axes {
 /* `rank` is that of x. Operations without the attribute are channels first. */
 adze_window_axes adze_window_axes_of(MlirOperation op, int rank);
 
+/* Winograd's minimal filtering (codegen/winograd.h): how many products a tile takes along an axis with this window. 1 for
+ * a window of 1, which is not filtered; 0 where there is no filter. */
+int64_t adze_winograd_products(int64_t window);
+/* Longer windows are cut into parts, where an axis is filtered alone. */
+enum { ADZE_WINOGRAD_LONGEST_PART = 5 };
+
 #endif

@@ -85,7 +85,6 @@ static bool winograd(const adze_target *target, const adze_shape *x, const adze_
                      MlirOperation conv, adze_schedule *s) {
     enum { WORK_BYTES = 256 << 10, MOST_TILES = 64, MOST_SPATIAL = 2 };
     static const double INPUT = 7, OUTPUT = 5;
-    static const int products[] = {1, 0, 6, 6, 8, 8, 8}; /* of a tile, by the window (codegen/winograd.c) */
     const int n = x->rank - 2;
     int64_t strides[ADZE_MAX_RANK], dilations[ADZE_MAX_RANK];
     if (n < 1 || n > MOST_SPATIAL || s->lanes < 2 || s->scalable || adze_get_i64(conv, "group") != 1 ||
@@ -94,10 +93,9 @@ static bool winograd(const adze_target *target, const adze_shape *x, const adze_
         return false;
     int64_t points = 1, tiles = 1, pixels = 1, taps = 1, along = 1, channels = w->dims[n], outputs = w->dims[n + 1];
     for (int d = 0; d < n; d++) {
-        const int64_t window = w->dims[d];
-        if (strides[d] != 1 || dilations[d] != 1 || window > (int64_t)ADZE_COUNT(products) || !products[window - 1])
+        const int64_t window = w->dims[d], in = adze_winograd_products(window), out = in - window + 1;
+        if (strides[d] != 1 || dilations[d] != 1 || !in)
             return false;
-        const int64_t in = products[window - 1], out = in - window + 1;
         along = (y->dims[1 + d] + out - 1) / out;
         points *= in;
         taps *= w->dims[d];
@@ -125,7 +123,6 @@ static bool winograd(const adze_target *target, const adze_shape *x, const adze_
  * channels. `tiles` says how many rows of y a tile has. */
 static bool winograd_rows(const adze_target *target, const adze_shape *x, const adze_shape *w, const adze_shape *y,
                           MlirOperation conv, adze_schedule *s) {
-    enum { LONGEST_PART = 5 };
     static const double INPUT = 4, OUTPUT = 4, GAIN = 0.85;
     static const int64_t products[] = {6, 8};
     int64_t strides[ADZE_MAX_RANK], dilations[ADZE_MAX_RANK];
@@ -134,7 +131,8 @@ static bool winograd_rows(const adze_target *target, const adze_shape *x, const 
         adze_get_i64s(conv, "dilations", ADZE_MAX_RANK, dilations) != 2 || strides[0] != 1 || dilations[0] != 1 ||
         dilations[1] != 1 || w->dims[0] < 3)
         return false;
-    const int64_t parts = (w->dims[0] + LONGEST_PART - 1) / LONGEST_PART, window = (w->dims[0] + parts - 1) / parts;
+    const int64_t parts = (w->dims[0] + ADZE_WINOGRAD_LONGEST_PART - 1) / ADZE_WINOGRAD_LONGEST_PART,
+                  window = (w->dims[0] + parts - 1) / parts;
     const double width = (double)y->dims[2], run = (double)(w->dims[1] * w->dims[2]);
     const double out_vectors = (double)((w->dims[3] + s->lanes - 1) / s->lanes);
     const double in_vectors = ((width - 1) * (double)strides[1] + (double)w->dims[1]) * (double)w->dims[2] / (double)s->lanes;
