@@ -125,7 +125,7 @@ static void visit_kernel(MlirOperation op, void *user) {
     const char *name = adze_get_str(l->ctx, op, "sym_name");
     if (!adze_schedule_read(l->ctx, name, adze_get(op, "adze.schedule"), &s))
         return;
-    l->k->winograd |= s.family && !strcmp(s.family, "winograd");
+    l->k->winograd |= s.family && !strncmp(s.family, "winograd", strlen("winograd"));
     adze_text_printf(&l->schedules, " %s {", name);
     if (s.family)
         adze_text_printf(&l->schedules, "family=%s ", s.family);
