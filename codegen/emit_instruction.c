@@ -59,7 +59,7 @@ bool emit_instruction(emitter *em, MlirOperation op) {
         if (!row)
             return emit_no_row(em, op, adze_arena_printf(em->arena, "%s of %s", name, type));
     }
-    expr args[10];
+    expr args[ADZE_MAX_OPERANDS];
     int at = 0;
     for (size_t i = 0; i < row->operand_count; i++) {
         if (i == 0 && mask && memory) {

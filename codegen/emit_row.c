@@ -184,7 +184,7 @@ static int times_used(const char *c, int operand) {
 
 /* The row with its operands put in: each is converted to what the row takes. */
 expr expr_row(emitter *em, MlirOperation op, const adze_instruction *row, expr *args) {
-    const char *texts[10], *vl = NULL, *pg = NULL;
+    const char *texts[ADZE_MAX_OPERANDS], *vl = NULL, *pg = NULL;
     int n = (int)row->operand_count;
     expr e = {.type = row_type(em, &row->result)};
     for (int i = 0; i < n; i++) {

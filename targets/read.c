@@ -93,7 +93,7 @@ bool adze_target_parse_type(arena *a, const char *s, adze_value_type *type) {
         type->base = 'h';
         s++;
     }
-    if (!strchr("fsubh", type->base) || !isdigit((unsigned char)s[1]))
+    if (!type->base || !strchr("fsubh", type->base) || !isdigit((unsigned char)s[1]))
         return false;
     char *end;
     type->bits = (unsigned)strtoul(s + 1, &end, 10);
@@ -111,7 +111,10 @@ bool adze_target_parse_type(arena *a, const char *s, adze_value_type *type) {
         end += type->scalable ? 2 : 1;
         if (*end < '1' || *end > '9')
             return false;
-        type->lanes = (unsigned)strtoul(end, &end, 10);
+        unsigned long lanes = strtoul(end, &end, 10);
+        if (lanes > 9999) /* as target.rng has it, which does not see what `for` fills in */
+            return false;
+        type->lanes = (unsigned)lanes;
     }
     if (*end == '*' || *end == '!')
         type->pointer = *end++;

@@ -14,7 +14,7 @@ static bool is(const char *s, const char *word) {
  * colons. The row is taken once for each choice of a word from every list, the last list changing
  * fastest. @0, @1 … in its attributes and its text are the fields of the chosen words, in order. */
 
-enum { MOST_LISTS = 4, MOST_FIELDS = 10 };
+enum { MOST_LISTS = 4, MOST_FIELDS = 10, MOST_CHOICES = 4096 };
 
 typedef struct {
     const char *const *words[MOST_LISTS];
@@ -44,6 +44,7 @@ static bool choose(draft *d, const xmlNode *n, choices *c) {
 
 static bool first_choice(draft *d, const xmlNode *n, choices *c) {
     *c = (choices){0};
+    size_t all = 1;
     char *list = adze_target_attr(&d->arena, n, "for");
     while (list) {
         char *end = strchr(list, ';');
@@ -57,6 +58,9 @@ static bool first_choice(draft *d, const xmlNode *n, choices *c) {
             return adze_target_no_memory(d);
         if (c->count[c->lists++] == 0)
             return adze_target_fail(d, n, "for: an empty list");
+        if (c->count[c->lists - 1] > MOST_CHOICES / all)
+            return adze_target_fail(d, n, "for: more than %d choices", MOST_CHOICES);
+        all *= c->count[c->lists - 1];
         list = end;
     }
     return choose(d, n, c);
@@ -208,6 +212,9 @@ static bool add_instruction(draft *d, const xmlNode *n, const xmlNode *x, const 
         adze_target_alloc(&d->arena, (row.operand_count + 1) * sizeof *operands);
     if (!words || !operands)
         return adze_target_no_memory(d);
+    if (row.operand_count > ADZE_MAX_OPERANDS)
+        return adze_target_fail(d, x, "instruction %s has more than %d operands", row.name,
+                                ADZE_MAX_OPERANDS);
     for (size_t i = 0; i < row.operand_count; i++)
         if (!adze_target_set_type(d, x, words[i], &operands[i]))
             return false;

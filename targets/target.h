@@ -125,12 +125,13 @@ typedef struct {
  * In `c`, $0 … $9 are the operands in order (each an expression without side effects, which the
  * template parenthesises where it must), $T is the C spelling of the row's type, $vl the active
  * element count of a scalable vector, $pg its governing predicate, $$ a dollar sign. */
+enum { ADZE_MAX_OPERANDS = 10 };
 typedef struct {
     const char *name;     /* "vector.fma", "dot4.us", … : targets/README.md has the vocabulary */
     adze_value_type type;
     adze_value_type result;
     const adze_value_type *operands;
-    size_t operand_count;
+    size_t operand_count; /* ADZE_MAX_OPERANDS at most */
     const char *c;
     const char *header; /* the header that declares it, or NULL */
     const char *needs;  /* cpu feature beyond the target's own, or NULL (then always usable) */

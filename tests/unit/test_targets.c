@@ -153,6 +153,8 @@ static void inheritance(void **state) {
 /* ---- broken files ---- */
 
 #define HEAD "<?xml version=\"1.0\"?>\n"
+/* Words of a list. */
+#define MANY "1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18"
 #define BOARD(name, extends, rest)                                                                 \
     HEAD "<target name=\"" name "\" extends=\"" extends "\">\n<description>d</description>\n" rest \
          "</target>\n"
@@ -211,6 +213,26 @@ static void broken_files_are_named_errors(void **state) {
                "<instructions><instruction for=\"a;\" name=\"x\" type=\"f32\" operands=\"\">f()"
                "</instruction></instructions>"),
          "list.xml:4: for: an empty list"},
+        {"choices.xml",
+         BOARD("choices", "x86-64",
+               "<instructions><instruction for=\"" MANY ";" MANY ";" MANY ";" MANY "\" name=\"x\" "
+               "type=\"f32\" operands=\"\">f()</instruction></instructions>"),
+         "choices.xml:4: for: more than 4096 choices"},
+        {"nothing.xml",
+         BOARD("nothing", "x86-64",
+               "<instructions><instruction for=\":\" name=\"x\" type=\"@0\" operands=\"\">f()"
+               "</instruction></instructions>"),
+         "nothing.xml:4: '' is not a value type"},
+        {"wide.xml",
+         BOARD("wide", "x86-64",
+               "<instructions><instruction for=\"10000\" name=\"x\" type=\"f32x@0\" operands=\"\">f()"
+               "</instruction></instructions>"),
+         "wide.xml:4: 'f32x10000' is not a value type"},
+        {"operands.xml",
+         BOARD("operands", "x86-64",
+               "<instructions><instruction name=\"x\" type=\"f32\" operands=\"f32 f32 f32 f32 f32 f32 "
+               "f32 f32 f32 f32 f32\">f()</instruction></instructions>"),
+         "operands.xml:4: instruction x has more than 10 operands"},
         {"language.xml",
          BOARD("language", "x86-64", "<flags><language>-std=gnu11</language></flags>"),
          "must begin with -std=c11 -ffp-contract=off"},
