@@ -581,13 +581,12 @@ static bool stage_row(block *b) {
         fill(b, at, width * pixel);
         adze_if_end(g, &branch, NULL, NULL);
     }
-    for (int d = last - 1; d >= 0; d--) {
+    for (int d = last - 1; d >= 0; d--)
         if (real[d])
             adze_for_end(g, &loops[d], NULL, NULL);
-        if (whole) {
-            b->low[d] = constant(b, 0);
-            b->high[d] = constant(b, c->kernel[d]);
-        }
+    for (int d = 0; d < last && whole; d++) { /* outside of all loops: later ones count between them */
+        b->low[d] = constant(b, 0);
+        b->high[d] = constant(b, c->kernel[d]);
     }
     return true;
 }

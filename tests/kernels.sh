@@ -27,6 +27,11 @@ for t in ${asked:-$targets sapphirerapids}; do
     test "$t" != sapphirerapids || cc="-c $here/instructions/sim_cc.sh"
     echo "$t $cc -k $keep/$i ${options:--s $i -n 1 -v mixed}"
 done >"$work/jobs"
+# What was wrong once: row, seed, variant, target.
+test -n "$asked$options" || while read -r row seed variant target; do
+    i=$((i + 1))
+    echo "$target -k $keep/$i -r $row -s $seed -n 1 -v =$variant"
+done <tests/kernels/regressions.tsv >>"$work/jobs"
 mkdir -p "$keep"
 xargs -P 2 -L 1 sh -c 'target=$1; shift; "$0" "$@" "$target" || exit 1' "$kernels" <"$work/jobs" >"$work/said" 2>&1
 status=$?
