@@ -26,7 +26,7 @@ typedef struct packing {
     struct packed { /* weights that were packed already */
         const char *from, *to;
         adze_packing how;
-        adze_dtype type;
+        adze_shape shape; /* kernels may cut one weight into other runs */
     } *done;
     int n_done, max_done;
 } packing;
@@ -241,7 +241,8 @@ static bool pack_weight(packing *p, adze_pack_site *site, const adze_contraction
     *shape = adze_pack_shape(p->ctx, type, 5, dims);
     for (int i = 0; i < p->n_done; i++)
         if (!strcmp(p->done[i].from, symbol) && p->done[i].how.columns == how->columns &&
-            p->done[i].how.depth == how->depth && p->done[i].how.tile == how->tile && p->done[i].type == type) {
+            p->done[i].how.depth == how->depth && p->done[i].how.tile == how->tile && p->done[i].shape.dtype == type &&
+            !memcmp(p->done[i].shape.dims, dims, sizeof dims)) {
             *out = p->done[i].to;
             return true;
         }
@@ -273,7 +274,7 @@ static bool pack_weight(packing *p, adze_pack_site *site, const adze_contraction
             memcpy(grown, p->done, (size_t)p->n_done * sizeof *grown);
         p->done = grown;
     }
-    p->done[p->n_done++] = (struct packed){symbol, *out, *how, type};
+    p->done[p->n_done++] = (struct packed){symbol, *out, *how, *shape};
     return true;
 }
 
