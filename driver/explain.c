@@ -7,9 +7,22 @@
 
 #include <string.h>
 
+enum { MOST_INSTRUCTIONS = 12 };
+
 typedef struct counts {
+    adze_context *ctx;
     size_t loops, runtime_calls, vector_ops;
+    int n_instructions; /* the target's own, by their rows' names */
+    const char *instructions[MOST_INSTRUCTIONS];
 } counts;
+
+static void count_instruction(counts *n, const char *name) {
+    for (int i = 0; i < n->n_instructions; i++)
+        if (!strcmp(n->instructions[i], name))
+            return;
+    if (n->n_instructions < MOST_INSTRUCTIONS)
+        n->instructions[n->n_instructions++] = name;
+}
 
 static void count_op(MlirOperation op, void *user) {
     counts *n = user;
@@ -17,6 +30,8 @@ static void count_op(MlirOperation op, void *user) {
     n->loops += adze_is_op(op, "scf.for") || adze_is_op(op, "scf.while");
     n->runtime_calls += adze_is_op(op, "func.call");
     n->vector_ops += name.length > 7 && !strncmp(name.data, "vector.", 7);
+    if (adze_is_op(op, "adze.instruction"))
+        count_instruction(n, adze_get_str(n->ctx, op, "name"));
 }
 
 static void append_attr(MlirStringRef part, void *user) {
@@ -48,10 +63,13 @@ static void explain_kernel(adze_context *ctx, MlirOperation kernel, adze_text *o
         adze_text_printf(out, "    fallback %s\n", fallback);
     if (ends)
         adze_text_printf(out, "    ends     %s\n", ends);
-    counts n = {0};
+    counts n = {.ctx = ctx};
     adze_walk(kernel, count_op, &n);
-    adze_text_printf(out, "    %zu loops%s%s\n", n.loops, n.runtime_calls ? ", calls the runtime" : "",
-                     n.vector_ops ? ", vector instructions" : ", scalar C");
+    adze_text_printf(out, "    %zu loops%s%s", n.loops, n.runtime_calls ? ", calls the runtime" : "",
+                     n.vector_ops ? ", vector instructions" : n.n_instructions ? "" : ", scalar C");
+    for (int i = 0; i < n.n_instructions; i++)
+        adze_text_printf(out, ", %s", n.instructions[i]);
+    adze_text_puts(out, "\n");
     const char *why = adze_get_str(ctx, kernel, "adze.scalar");
     if (why)
         adze_text_printf(out, "    scalar   %s: %s\n", n.vector_ops ? "one of the loops" : "all of it", why);
