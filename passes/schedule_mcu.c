@@ -68,9 +68,11 @@ static int64_t block_rows(int64_t pixels) {
 bool adze_schedule_mcu(adze_context *ctx, const adze_target *target, const adze_group *group, MlirOperation conv,
                        adze_schedule *out) {
     adze_shape x, w, y;
+    enum { MOST_AXES = 4 }; /* volumes: the patches are not right yet for three axes (regressions.tsv) */
     if (!target || !adze_is_op(conv, "adze.conv") || !adze_value_shape(ctx, mlirOperationGetOperand(conv, 0), &x) ||
         !adze_value_shape(ctx, mlirOperationGetOperand(conv, 1), &w) ||
-        !adze_value_shape(ctx, adze_result(conv, 0), &y) || !adze_window_axes_of(conv, x.rank).last)
+        !adze_value_shape(ctx, adze_result(conv, 0), &y) || !adze_window_axes_of(conv, x.rank).last ||
+        x.rank > MOST_AXES)
         return false;
     if (!is_code(ctx, &x, false) || !is_code(ctx, &w, true) || in_group(group, mlirOperationGetOperand(conv, 0)) ||
         !flat_epilogue(ctx, group, conv, &y))
