@@ -68,7 +68,11 @@ typedef struct size_count {
     const size_row *row;
     double bytes;
     bool math[ADZE_COUNT(math_rows)];
+    int vectors; /* operations on vectors of the kernel at hand */
 } size_count;
+
+/* An instruction on vectors, beside one on floats: longer, and constants are made for it. */
+#define VECTOR 1.9
 
 /* The class of an arith operation: by its result, or by what it compares. */
 static double arithmetic(const size_row *row, MlirOperation op) {
@@ -76,7 +80,7 @@ static double arithmetic(const size_row *row, MlirOperation op) {
     MlirType type = mlirValueGetType(compares ? mlirOperationGetOperand(op, 0)
                                               : mlirOperationGetResult(op, 0));
     if (mlirTypeIsAVector(type))
-        return row->real;
+        return VECTOR * row->real;
     if (mlirTypeIsAIndex(type))
         return row->index;
     if (mlirTypeIsAFloat(type))
@@ -97,12 +101,13 @@ static bool seen_before(MlirOperation load) {
 
 /* A requantization without ties takes this part of a whole one. */
 #define UNTIED 0.4
-enum { SPILLED_VECTORS = 90 };
+enum { SPILLED_VECTORS = 90, VECTOR_STACK = 128, MANY_VECTORS = 40 };
 
 static void count(MlirOperation op, void *user) {
     size_count *c = user;
     MlirStringRef name = mlirIdentifierStr(mlirOperationGetName(op));
     bool vector = mlirOperationGetNumResults(op) && mlirTypeIsAVector(mlirValueGetType(mlirOperationGetResult(op, 0)));
+    c->vectors += vector;
     for (size_t i = 0; i < ADZE_COUNT(math_rows) && !vector; i++)
         c->math[i] = c->math[i] || adze_is_op(op, math_rows[i].op);
     if (adze_is_op(op, "arith.constant"))
@@ -110,7 +115,7 @@ static void count(MlirOperation op, void *user) {
     if (name.length > 6 && memcmp(name.data, "arith.", 6) == 0)
         c->bytes += arithmetic(c->row, op);
     else if (name.length > 5 && memcmp(name.data, "math.", 5) == 0)
-        c->bytes += vector || adze_is_op(op, "math.fma") ? c->row->real : c->row->math;
+        c->bytes += vector ? VECTOR * c->row->real : adze_is_op(op, "math.fma") ? c->row->real : c->row->math;
     else if (adze_is_op(op, "adze.instruction") || adze_is_op(op, "vector.reduction"))
         c->bytes += 2 * c->row->real;
     else if (adze_is_op(op, "adze.active") || adze_is_op(op, "vector.broadcast"))
@@ -146,11 +151,14 @@ static double count_kernel(tree *t, MlirOperation kernel, size_count *c) {
             stack = families[i].stack;
         }
     c->row = &own;
+    c->vectors = 0;
     adze_walk(kernel, count, c);
     c->row = row;
+    if (c->vectors > MANY_VECTORS && stack == 0)
+        stack = VECTOR_STACK;
     /* x, w, bias, y, multiplier, shift, work; whatever else the epilogue reads takes registers */
     bool reads_more = mlirBlockGetNumArguments(mlirRegionGetFirstBlock(mlirOperationGetRegion(kernel, 0))) > 7;
-    return stack + (stack != 0 && reads_more ? SPILLED_VECTORS : 0);
+    return stack + (stack != 0 && stack != VECTOR_STACK && reads_more ? SPILLED_VECTORS : 0);
 }
 
 static unsigned math_bytes(const size_count *c) {
