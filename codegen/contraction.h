@@ -93,13 +93,24 @@ int64_t adze_staged_width(const adze_contraction *c);
 int64_t adze_staged_elements(const adze_contraction *c, bool flat);
 
 enum { ADZE_TILE_STEPS = 16 }; /* rows of a tile of w, and of pixels */
+/* Scalable vectors take panels of this many columns, however many lanes there are. */
+enum { ADZE_SCALABLE_COLUMNS = 64 };
 /* Whether a block of this schedule fits the eight tiles: 32 pixels by two tiles of outputs, or 64 by one. */
 bool adze_amx_schedule(const adze_schedule *s);
+/* Elements of work memory of the whole kernel, for so many threads; 0 when x is not staged. */
+int64_t adze_staged_work(const adze_contraction *c, const adze_staging *s, int64_t threads);
 /* Elements of a pixel of a flat copy: floats for tiles are padded with zeros. */
 int64_t adze_staged_pixel(const adze_contraction *c, const adze_staging *s);
 /* Elements of work memory of one part, a multiple of 64: what an instruction reads beyond a run is within it, and two
  * parts do not share a line. Flat: of one pixel, without that. */
 int64_t adze_work_elements(const adze_contraction *c, const adze_staging *s);
+
+/* Whether a packed weight has this type and shape; whether there is no bias, or one of the type and of at least so many
+ * entries; whether staging is what this module's schedule, packing and target make of it (claims.c). */
+bool adze_packed_is(adze_context *ctx, MlirValue w, adze_dtype type, const int64_t dims[5]);
+bool adze_packed_bias_is(adze_context *ctx, MlirValue bias, adze_dtype type, int64_t columns);
+bool adze_staging_holds(adze_context *ctx, const adze_target *target, const adze_contraction *c, const adze_packing *p,
+                        const adze_schedule *s, const adze_staging *said);
 
 /* The element of the weight that packed element (panel, run, k, column, depth) is: its flat index in ws, or -1 for
  * padding. */

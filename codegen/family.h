@@ -22,6 +22,8 @@ bool adze_gen_refuse(adze_gen *g, const adze_schedule *s, const char *why);
 MlirValue adze_gen_memory(MlirValue tensor);
 /* The kernel's argument of this name (adze.name); null when it has none. */
 MlirValue adze_gen_argument(adze_gen *g, const char *name);
+/* The kernel's argument "work" when it is one axis of at least so many elements of the type; null otherwise. */
+MlirValue adze_gen_work(adze_gen *g, adze_dtype type, int64_t elements);
 /* Part of a flat memory from element `offset` on, under a shape and a name of its own. What two views hold must not
  * overlap. */
 MlirValue adze_gen_view(adze_gen *g, MlirValue memref, MlirValue offset, int rank, const int64_t *dims,

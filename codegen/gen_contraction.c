@@ -723,6 +723,13 @@ bool adze_gen_contraction(adze_gen *g, const adze_schedule *s, MlirValue sums, M
     if (!adze_packing_read(c->op, &b.p) || !adze_staging_read(ctx, c->op, &b.st) ||
         s->rows < 1 || s->vectors < 1 || s->lanes < 1 || s->rows * s->vectors > ADZE_MAX_CARRIED)
         return adze_gen_refuse(g, s, "its weight is not packed for it");
+    int64_t packed[5];
+    adze_packed_shape(c, &b.p, packed);
+    if (b.p.columns != s->vectors * (s->scalable ? ADZE_SCALABLE_COLUMNS : s->lanes) || b.p.depth != s->depth ||
+        !adze_packed_is(ctx, c->w, c->w_type, packed) ||
+        !adze_packed_bias_is(ctx, c->bias, c->acc_type, packed[0] * packed[3]) ||
+        !adze_staging_holds(ctx, g->target, c, &b.p, s, &b.st))
+        return adze_gen_refuse(g, s, "its weight or its input is packed in another way");
     b.is_float = adze_dtype_get(c->acc_type)->cls == 'F';
     b.vectors = s->lanes > 1 || s->scalable;
     MlirType acc = adze_scalar_type(ctx, c->acc_type);
@@ -733,7 +740,8 @@ bool adze_gen_contraction(adze_gen *g, const adze_schedule *s, MlirValue sums, M
     b.panels = (c->outputs + b.p.columns - 1) / b.p.columns;
     b.chunk = b.st.flat ? adze_staged_pixel(c, &b.st)
                         : (c->n ? c->strides[c->n - 1] : 1) * c->group * c->channels;
-    MlirValue w = adze_gen_memory(c->w), x = adze_gen_memory(c->x), work = adze_gen_argument(g, "work");
+    MlirValue w = adze_gen_memory(c->w), x = adze_gen_memory(c->x),
+              work = adze_gen_work(g, b.st.type, adze_staged_work(c, &b.st, adze_gen_threads(g)));
     if (!w.ptr || (b.st.staged ? !work.ptr : !x.ptr))
         return adze_gen_refuse(g, s, "its operands are not in memory");
     b.work_at = constant(&b, 0);

@@ -210,7 +210,7 @@ bool adze_gen_dsp(adze_gen *g, const adze_schedule *s, MlirValue sums, MlirValue
     d.bias = in.bias;
     d.paired = !mlirAttributeIsNull(adze_get(d.c.op, "adze.paired"));
     d.steps = adze_patch_steps(&d.c, 4);
-    for (d.unroll = BLOCK_STEPS / d.rows; d.unroll > 1 && d.steps % d.unroll;)
+    for (d.unroll = d.rows < BLOCK_STEPS ? BLOCK_STEPS / d.rows : 1; d.unroll > 1 && d.steps % d.unroll;)
         d.unroll--;
     d.patch = adze_dsp_patch();
     d.patch.g = g;

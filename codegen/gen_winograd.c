@@ -343,7 +343,11 @@ bool adze_gen_winograd(adze_gen *g, const adze_schedule *s, MlirValue sums, Mlir
     k.panels = (k.c.outputs + p.columns - 1) / p.columns;
     if (!adze_winograd_cut(&k.c, s->tiles, k.panels * k.columns, &k.cut))
         return adze_gen_refuse(g, s, "its windows have no filter");
-    MlirValue w = adze_gen_memory(k.c.w), work = adze_gen_argument(g, "work");
+    const int64_t packed[5] = {k.panels, k.cut.points, k.c.channels, p.columns, 1};
+    if (!adze_packed_is(ctx, k.c.w, ADZE_f32, packed) ||
+        !adze_packed_bias_is(ctx, k.c.bias, ADZE_f32, k.panels * k.columns))
+        return adze_gen_refuse(g, s, "its weight is packed in another way");
+    MlirValue w = adze_gen_memory(k.c.w), work = adze_gen_work(g, ADZE_f32, k.cut.work * adze_gen_threads(g));
     if (!w.ptr || !work.ptr)
         return adze_gen_refuse(g, s, "its operands are not in memory");
     k.w = adze_gen_flat(g, w);

@@ -16,8 +16,17 @@ void adze_mcu_store(adze_gen *g, MlirValue memref, MlirValue at, MlirValue word)
 
 /* ---- kernels that were packed by pack_mcu.c ---- */
 
+/* Why a family has no form for this convolution and this schedule; NULL: it has. */
+const char *adze_mcu_unfit(const adze_contraction *c, const adze_schedule *s);
+/* Work memory of the family: its type and elements; the depth of its packed weight, 0 for none (depthwise). */
+typedef struct adze_mcu_form {
+    adze_dtype work;
+    int64_t elements, depth;
+} adze_mcu_form;
+adze_mcu_form adze_mcu_form_of(const adze_contraction *c, const adze_schedule *s);
+
 typedef struct adze_mcu_operands {
-    MlirValue x, w, bias, work; /* memory as one axis; bias and work may be null */
+    MlirValue x, w, bias, work; /* memory as one axis; bias may be null (dsp) */
 } adze_mcu_operands;
 /* Reads the contraction behind `sums` and where its operands are. False with a diagnostic. */
 bool adze_mcu_open(adze_gen *g, const adze_schedule *s, MlirValue sums, adze_contraction *c,

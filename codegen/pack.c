@@ -16,9 +16,6 @@
 
 #include <string.h>
 
-/* Scalable vectors take panels of this many columns, however many lanes there are. */
-enum { SCALABLE_COLUMNS = 64 };
-
 typedef struct packing {
     adze_context *ctx;
     MlirModule module;
@@ -331,7 +328,7 @@ static bool pack_kernel(packing *p, adze_pack_site *site, const adze_schedule *s
     MlirOperation kernel = site->kernel;
     adze_contraction c;
     const bool amx = !strcmp(s->family, "amx");
-    adze_packing have, how = {s->vectors * (s->scalable ? SCALABLE_COLUMNS : s->lanes), s->depth,
+    adze_packing have, how = {s->vectors * (s->scalable ? ADZE_SCALABLE_COLUMNS : s->lanes), s->depth,
                               amx ? ADZE_TILE_STEPS : 0};
     if (!adze_contraction_of_kernel(ctx, kernel, &c))
         return adze_pack_refuse(site, "it has no channels-last convolution of known extents");
@@ -339,7 +336,7 @@ static bool pack_kernel(packing *p, adze_pack_site *site, const adze_schedule *s
     if (adze_packing_read(c.op, &have))
         return true; /* a dump of this pass */
     if (s->lanes < 1 || s->rows < 1 || s->vectors < 1 || s->depth < 1 ||
-        s->lanes * s->vectors > SCALABLE_COLUMNS * 64 || s->rows * s->vectors > ADZE_MAX_CARRIED)
+        s->lanes * s->vectors > ADZE_SCALABLE_COLUMNS * 64 || s->rows * s->vectors > ADZE_MAX_CARRIED)
         return adze_pack_refuse(site, "lanes, rows, vectors or depth are missing or make a block too large");
     if (s->scalable && s->vectors != 1)
         return adze_pack_refuse(site, "a block of scalable vectors has one vector");
@@ -367,17 +364,9 @@ static bool pack_kernel(packing *p, adze_pack_site *site, const adze_schedule *s
     }
     if (amx && !pack_shapes(site, &c, s, stage.flat))
         return false;
-    if (stage.staged) {
-        int64_t pixels = 1;
-        if (stage.flat)
-            for (int d = 0; d < c.ys.rank - 1; d++)
-                pixels *= c.ys.dims[d] >= 0 ? c.ys.dims[d] : 1;
-        int64_t parts = adze_get_i64(mlirModuleGetOperation(p->module), "adze.threads");
-        if (parts < 1)
-            parts = 1;
-        int64_t elements = adze_work_elements(&c, &stage) * (stage.flat ? pixels : parts) + stage.flat * 64;
-        adze_pack_work(site, stage.type, elements);
-    }
+    if (stage.staged)
+        adze_pack_work(site, stage.type,
+                       adze_staged_work(&c, &stage, adze_get_i64(mlirModuleGetOperation(p->module), "adze.threads")));
     return true;
 }
 

@@ -78,6 +78,12 @@ static bool pack_bias(adze_pack_site *site, const adze_contraction *c, int64_t c
     return true;
 }
 
+static bool pack_work(adze_pack_site *site, const adze_contraction *c, const adze_schedule *s) {
+    const adze_mcu_form form = adze_mcu_form_of(c, s);
+    adze_pack_work(site, form.work, form.elements);
+    return true;
+}
+
 static bool pack_dsp(adze_pack_site *site, const adze_contraction *c, const adze_schedule *s) {
     adze_context *ctx = site->ctx;
     const int64_t panels = (c->outputs + 1) / 2, steps = (c->run + 3) / 4;
@@ -101,8 +107,7 @@ static bool pack_dsp(adze_pack_site *site, const adze_contraction *c, const adze
                                                 &packed), &shape);
     if (!pack_bias(site, c, 2 * panels))
         return false;
-    adze_pack_work(site, ADZE_i16, adze_patch_steps(c, 4) * 4 * s->rows);
-    return true;
+    return pack_work(site, c, s);
 }
 
 static bool pack_helium(adze_pack_site *site, const adze_contraction *c, const adze_schedule *s) {
@@ -111,8 +116,6 @@ static bool pack_helium(adze_pack_site *site, const adze_contraction *c, const a
     int64_t dims[5], at[5];
     adze_packed_shape(c, &how, dims);
     adze_tensor packed;
-    if (c->x_type != ADZE_i8)
-        return adze_pack_refuse(site, "its input is unsigned");
     if (!adze_tensor_new(ctx->arena, ADZE_i8, 5, dims, &packed))
         return adze_pack_refuse(site, "its packed weight is too large");
     int8_t *to = adze_tensor_data(&packed);
@@ -130,20 +133,12 @@ static bool pack_helium(adze_pack_site *site, const adze_contraction *c, const a
                      &shape);
     if (!pack_bias(site, c, dims[0] * how.columns))
         return false;
-    adze_pack_work(site, ADZE_i8, adze_patch_steps(c, how.depth) * how.depth * s->rows);
-    return true;
+    return pack_work(site, c, s);
 }
 
 /* Depthwise weights stay as they are, [taps][channels]. */
-static bool pack_depthwise(adze_pack_site *site, const adze_contraction *c, const adze_schedule *s, adze_dtype work) {
-    if (c->channels != 1 || c->outputs != 1 || c->n < 1 || c->group % s->lanes || c->out[c->n - 1] < s->rows)
-        return adze_pack_refuse(site, "it is no depthwise convolution of this many channels and pixels");
-    adze_pack_work(site, work, adze_staged_elements(c, false));
-    return true;
-}
-
 static bool pack_dsp_depthwise(adze_pack_site *site, const adze_contraction *c, const adze_schedule *s) {
-    return pack_depthwise(site, c, s, ADZE_i16) && pack_bias(site, c, c->group);
+    return pack_work(site, c, s) && pack_bias(site, c, c->group);
 }
 
 /* Sixteen channels in the order 0 4 8 12, 1 5 9 13, ... : how gen_depthwise.c holds them. */
@@ -199,15 +194,13 @@ static bool pack_fourths(adze_pack_site *site, const adze_contraction *c) {
 }
 
 static bool pack_helium_depthwise(adze_pack_site *site, const adze_contraction *c, const adze_schedule *s) {
-    if (c->x_type != ADZE_i8 || s->rows != 1 || s->lanes != 16)
-        return adze_pack_refuse(site, "its input is unsigned, or the block is not one pixel by sixteen channels");
     bool paired = true; /* two products of codes fit 16 bits */
     for (size_t i = 0; i < adze_tensor_count(&site->w); i++)
         paired &= ((const int8_t *)site->w.data)[i] != INT8_MIN;
     if (paired)
         adze_set(c->op, "adze.paired", mlirUnitAttrGet(site->ctx->mlir));
     adze_tensor bias;
-    if (!pack_depthwise(site, c, s, ADZE_i8) || !fold_bias(site, c, c->group, &bias))
+    if (!pack_work(site, c, s) || !fold_bias(site, c, c->group, &bias))
         return false;
     if (pack_fourths(site, c))
         to_fourths(adze_tensor_data(&bias), c->group);
@@ -229,11 +222,9 @@ bool adze_pack_mcu(adze_pack_site *site, const adze_schedule *s) {
             return adze_pack_refuse(site, "it has no channels-last convolution of known extents");
         if (!mlirAttributeIsNull(adze_get(c.op, "adze.mcu")))
             return true; /* a dump of this pass */
-        if ((c.x_type != ADZE_i8 && c.x_type != ADZE_u8) || c.w_type != ADZE_i8 || c.acc_type != ADZE_i32 || c.zero_w ||
-            adze_patch_pixels(&c) < s->rows || s->rows < 1 || s->lanes < 1)
-            return adze_pack_refuse(site, "it has no form for these types or this many rows");
-        if (!adze_epilogue_flat(&c))
-            return adze_pack_refuse(site, "what follows reads elements of other pixels");
+        const char *unfit = adze_mcu_unfit(&c, s);
+        if (unfit)
+            return adze_pack_refuse(site, unfit);
         if (!adze_pack_open(site, &c))
             return false;
         adze_set(c.op, "adze.mcu", mlirUnitAttrGet(site->ctx->mlir));

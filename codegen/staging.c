@@ -75,6 +75,14 @@ int64_t adze_work_elements(const adze_contraction *c, const adze_staging *s) {
     return s->flat ? n : (n + 64 + 63) / 64 * 64;
 }
 
+int64_t adze_staged_work(const adze_contraction *c, const adze_staging *s, int64_t threads) {
+    int64_t pixels = 1;
+    for (int d = 0; s->flat && d < c->ys.rank - 1; d++)
+        pixels *= c->ys.dims[d] >= 0 ? c->ys.dims[d] : 1;
+    const int64_t parts = s->flat ? pixels : threads > 1 ? threads : 1;
+    return s->staged ? adze_work_elements(c, s) * parts + s->flat * 64 : 0;
+}
+
 static MlirType vector_of(adze_context *ctx, adze_dtype dtype, int64_t lanes) {
     return adze_vector_of(adze_scalar_type(ctx, dtype), lanes, false);
 }

@@ -86,6 +86,25 @@ printf 'module { nonsense }\n' >"$work/bad/broken.mlir"
 check broken-dump refused "broken.mlir" compile "$work/bad/broken.mlir" -t portable
 check bad-dim refused "--dim" compile "$work/bad/unbound.onnx" -t portable --dim batch=many
 check no-such-bind refused "--bind" compile d="$int8" -t portable --bind nothing=1
+# A dump of the pass "pack" in which one thing was changed: what generators rely on is checked again.
+claim() { # TARGET DUMP SED-EXPRESSION WORDS
+    dump=$work/dump-$1
+    test -d "$dump" || "$adze" compile "$int8" --name d -t "$1" -o "$work/sound" --dump-ir "$dump" || return 1
+    rm -rf "$work/sound"
+    sed -E "$3" "$dump/$2.mlir" >"$dump/changed.mlir"
+    ! cmp -s "$dump/$2.mlir" "$dump/changed.mlir" || { echo "nothing was changed"; return 1; }
+    refused "$4" compile "$dump/changed.mlir"
+}
+vnni=x86-64-v4+avx512vnni
+check claim-unstaged claim $vnni 10-pack 's/adze.stage = "u8"/adze.stage = ""/' "conv packed"
+check claim-flat claim $vnni 10-pack 's/adze.flat = false/adze.flat = true/' "conv packed"
+check claim-columns claim $vnni 10-pack 's/vectors = 1 : i64/vectors = 4 : i64/' "conv packed"
+check claim-depth claim $vnni 10-pack 's/depth = 4 : i64/depth = 2 : i64/' "conv packed"
+check claim-work claim $vnni 10-pack 's/memref<192xui8>/memref<64xui8>/g' "conv memory"
+check claim-dsp-rows claim cortex-m4 10-pack 's/rows = 3 : i64/rows = 12 : i64/' "conv packed"
+check claim-dsp-work claim cortex-m4 10-pack 's/memref<36xi16>/memref<8xi16>/g' "conv packed"
+check claim-dsp-lanes claim cortex-m4 09-kernels 's/lanes = 4 : i64/lanes = 1 : i64/' "conv channels"
+check claim-dsp-family claim cortex-m4 10-pack 's/"dsp_depthwise"/"dsp"/' "conv groups"
 check cannot-write cannot_write
 check within-memory within_memory
 check json-error json_error
