@@ -6,6 +6,8 @@
 static uint64_t weights_used(const adze_c_module *m) { return m->weight_bytes; }
 
 static adze_weights_mode choose(const tree *t, uint64_t bytes) {
+    if (!bytes)
+        return ADZE_WEIGHTS_C; /* nothing to include or to load */
     switch (t->options->weights) {
     case ADZE_TREE_WEIGHTS_C: return ADZE_WEIGHTS_C;
     case ADZE_TREE_WEIGHTS_INCBIN: return ADZE_WEIGHTS_INCBIN;
