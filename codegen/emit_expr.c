@@ -176,7 +176,7 @@ expr expr_as(emitter *em, expr e, int type) {
 
 expr expr_add_index(emitter *em, expr a, expr b) {
     if (a.constant && b.constant)
-        return expr_int(em, ADZE_C_INDEX, a.integer + b.integer);
+        return expr_int(em, ADZE_C_INDEX, (int64_t)((uint64_t)a.integer + (uint64_t)b.integer));
     if (a.constant && a.integer == 0)
         return b;
     if (b.constant && b.integer == 0)
@@ -193,7 +193,7 @@ expr expr_add_index(emitter *em, expr a, expr b) {
 
 expr expr_mul_index(emitter *em, expr a, expr b) {
     if (a.constant && b.constant)
-        return expr_int(em, ADZE_C_INDEX, a.integer * b.integer);
+        return expr_int(em, ADZE_C_INDEX, (int64_t)((uint64_t)a.integer * (uint64_t)b.integer));
     if (a.constant) {
         expr t = a;
         a = b, b = t;

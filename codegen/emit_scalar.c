@@ -108,8 +108,11 @@ static bool result_range(const char *op, int type, expr a, expr b, int64_t *low,
     if (!expr_range(a, &a0, &a1) || !expr_range(b, &b0, &b1))
         return false;
     if (op[0] == '*') {
-        const int64_t p[] = {a0 * b0, a0 * b1, a1 * b0, a1 * b1}; /* of at most 33 bits each */
+        int64_t p[4];
         if (a0 < INT32_MIN || b0 < INT32_MIN || a1 > UINT32_MAX || b1 > UINT32_MAX)
+            return false;
+        if (__builtin_mul_overflow(a0, b0, &p[0]) || __builtin_mul_overflow(a0, b1, &p[1]) ||
+            __builtin_mul_overflow(a1, b0, &p[2]) || __builtin_mul_overflow(a1, b1, &p[3]))
             return false;
         *low = *high = p[0];
         for (int i = 1; i < 4; i++) {
@@ -138,9 +141,9 @@ ROW_HANDLER(emit_integer_infix) {
     } else if (type == ADZE_C_INDEX && row->c[0] == '*') {
         e = expr_mul_index(em, a, b);
     } else if (type == ADZE_C_INDEX && a.constant && b.constant) {
-        e = expr_int(em, type, a.integer - b.integer);
+        e = expr_int(em, type, (int64_t)((uint64_t)a.integer - (uint64_t)b.integer));
     } else if (type == ADZE_C_INDEX && b.constant) {
-        e = expr_add_index(em, a, expr_int(em, type, -b.integer));
+        e = expr_add_index(em, a, expr_int(em, type, (int64_t)(0 - (uint64_t)b.integer)));
     } else if (type == ADZE_C_INDEX) {
         e = expr_infix(em, type, (precedence)row->prec, row->c, a, b);
     } else if (type_bits(type) < 32) { /* promoted to int, where nothing overflows */

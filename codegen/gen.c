@@ -26,11 +26,12 @@ bool adze_index_known(MlirValue index, int64_t *value) {
 }
 
 typedef int64_t fold2(int64_t a, int64_t b);
-static int64_t do_add(int64_t a, int64_t b) { return a + b; }
-static int64_t do_sub(int64_t a, int64_t b) { return a - b; }
-static int64_t do_mul(int64_t a, int64_t b) { return a * b; }
-static int64_t do_div(int64_t a, int64_t b) { return b ? a / b : 0; }
-static int64_t do_rem(int64_t a, int64_t b) { return b ? a % b : 0; }
+/* Numbers of a hostile dump wrap. */
+static int64_t do_add(int64_t a, int64_t b) { return (int64_t)((uint64_t)a + (uint64_t)b); }
+static int64_t do_sub(int64_t a, int64_t b) { return (int64_t)((uint64_t)a - (uint64_t)b); }
+static int64_t do_mul(int64_t a, int64_t b) { return (int64_t)((uint64_t)a * (uint64_t)b); }
+static int64_t do_div(int64_t a, int64_t b) { return b == -1 ? do_sub(0, a) : b ? a / b : 0; }
+static int64_t do_rem(int64_t a, int64_t b) { return b && b != -1 ? a % b : 0; }
 static int64_t do_min(int64_t a, int64_t b) { return a < b ? a : b; }
 static int64_t do_max(int64_t a, int64_t b) { return a > b ? a : b; }
 
@@ -280,8 +281,10 @@ MlirValue adze_local(adze_gen *g, const char *name, adze_dtype dtype, int rank,
 
 MlirValue adze_extent(adze_gen *g, MlirValue value, int axis) {
     adze_shape shape;
-    if (!adze_value_shape(g->ctx, value, &shape))
-        abort();
+    if (!adze_value_shape(g->ctx, value, &shape) || axis >= shape.rank) {
+        adze_error(&g->ctx->diags, adze_get_str(g->ctx, g->kernel, "sym_name"), "an extent of a value without it");
+        return adze_index(g, 1);
+    }
     if (shape.dims[axis] >= 0)
         return adze_index(g, shape.dims[axis]);
     /* A bounded extent is that of an argument which has it. */
@@ -299,7 +302,9 @@ MlirValue adze_extent(adze_gen *g, MlirValue value, int axis) {
             return adze_build1(&g->b, "memref.dim", 2, operands, adze_index_type(g->ctx), 0, NULL);
         }
     }
-    abort(); /* a result's bounded extents are all extents of buffers the kernel has */
+    adze_error(&g->ctx->diags, adze_get_str(g->ctx, g->kernel, "sym_name"),
+               "the extent '%s' is that of none of its arguments", shape.symbols[axis] ? shape.symbols[axis] : "?");
+    return adze_index(g, 1);
 }
 
 /* ---- reading through operations ---- */

@@ -20,11 +20,16 @@ adze_scalar gn_num(adze_gen *g, adze_dtype dtype, double value) {
     return adze_scalar_f64(&g->b, dtype, value);
 }
 
+/* Types that a kind does not take come from hostile dumps only. The error that was said ends the pass. */
+static adze_scalar nothing(adze_gen *g, const char *what, adze_dtype dtype) {
+    adze_error(&g->ctx->diags, adze_get_str(g->ctx, g->kernel, "sym_name"), "%s of %s is not computed", what,
+               adze_dtype_get(dtype)->name);
+    return adze_scalar_f64(&g->b, ADZE_f32, 0);
+}
+
 adze_scalar gn_unary_p(adze_gen *g, const char *kind, const double *params, adze_scalar x) {
     adze_scalar y;
-    if (!adze_scalar_unary(&g->b, kind, params, x, &y))
-        abort();
-    return y;
+    return adze_scalar_unary(&g->b, kind, params, x, &y) ? y : nothing(g, kind, x.dtype);
 }
 
 adze_scalar gn_unary(adze_gen *g, const char *kind, adze_scalar x) {
@@ -33,9 +38,7 @@ adze_scalar gn_unary(adze_gen *g, const char *kind, adze_scalar x) {
 
 adze_scalar gn_binary(adze_gen *g, const char *kind, adze_scalar x, adze_scalar y) {
     adze_scalar z;
-    if (!adze_scalar_binary(&g->b, kind, x, y, &z))
-        abort();
-    return z;
+    return adze_scalar_binary(&g->b, kind, x, y, &z) ? z : nothing(g, kind, x.dtype);
 }
 
 adze_scalar gn_add(adze_gen *g, adze_scalar x, adze_scalar y) { return gn_binary(g, "add", x, y); }
@@ -47,9 +50,7 @@ adze_scalar gn_cast(adze_gen *g, adze_scalar x, adze_dtype to) {
     if (to == ADZE_f32 && gn_compute(x.dtype) == ADZE_f32) /* already held as f32 */
         return (adze_scalar){x.value, to};
     adze_scalar y;
-    if (!adze_scalar_cast(&g->b, x, to, false, &y))
-        abort();
-    return y;
+    return adze_scalar_cast(&g->b, x, to, false, &y) ? y : nothing(g, "conversion", x.dtype);
 }
 
 adze_scalar gn_select(adze_gen *g, MlirValue condition, adze_scalar x, adze_scalar y) {

@@ -299,13 +299,15 @@ static bool lower_kernel(adze_context *ctx, MlirModule module, const adze_target
                          MlirOperation kernel) {
     MlirBlock block = mlirRegionGetFirstBlock(mlirOperationGetRegion(kernel, 0));
     MlirOperation end = mlirBlockGetTerminator(block);
+    const size_t said = ctx->diags.count; /* helpers that give values say errors, and go on with any */
     adze_gen g = {.ctx = ctx, .module = module, .target = target, .kernel = kernel,
                   .b = adze_before(ctx, end), .several_roots = has_several_roots(block)};
 
     /* The structured operations stay in front while loops are built behind them. */
     for (MlirOperation op = mlirBlockGetFirstOperation(block); !mlirOperationEqual(op, end);
          op = mlirOperationGetNextInBlock(op))
-        if (adze_is_op(op, "bufferization.materialize_in_destination") && !lower_root(&g, op))
+        if (adze_is_op(op, "bufferization.materialize_in_destination") &&
+            (!lower_root(&g, op) || ctx->diags.count != said))
             return false;
     for (MlirOperation op = mlirBlockGetFirstOperation(block); !mlirOperationEqual(op, end);) {
         MlirOperation next = mlirOperationGetNextInBlock(op);
