@@ -49,6 +49,8 @@ static bool contaminated(const kernel_case *k, int round, const adze_tensor *y, 
 
 /* Dot products of bf16 take denormals for 0 (x86: VDPBF16PS, TDPBF16PS): what a sum of some hundreds may lose. */
 static const double MOST_DENORMAL = 1e-35;
+/* Products that are denormal round to multiples of 2^-149: what the same sum may lose in floats. */
+static const double LEAST_FLOAT = 1e-42;
 
 bool judge(const kernel_case *k, int round, int output, const adze_tensor *got, adze_text *said) {
     const adze_tensor *want = &k->want[round][output];
@@ -72,6 +74,8 @@ bool judge(const kernel_case *k, int round, int output, const adze_tensor *got, 
     for (int i = 0; i < k->n_inputs; i++)
         if (k->inputs[round][i].dtype == ADZE_bf16 && tolerance < MOST_DENORMAL)
             tolerance = MOST_DENORMAL;
+    if (cls == 'F' && bits <= 32 && tolerance < LEAST_FLOAT)
+        tolerance = LEAST_FLOAT;
     size_t wrong = 0, first = 0;
     double worst = 0;
     for (size_t i = 0; i < n; i++) {
