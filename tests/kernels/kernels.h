@@ -86,6 +86,7 @@ const char *net_text(net *n, const char *format, ...) ADZE_PRINTF(2, 3);
 
 enum {
     LATE = 1,    /* what is right is what the reference says at the end of level 1 (QDQ islands are integers there) */
+    DROPS_NAN = 4, /* products with a state of zero are left out: where NaN is right by them alone, any number is */
     SPREADS = 2, /* weights may be zero: NaN is right in any image with an input that is not finite */
 };
 
